@@ -118,7 +118,7 @@ async fn call(address: String, request: Arc<[u8]>, counting: Arc<AtomicBool>, st
 
 /// A bare warp server, which reads the body and answers.
 fn baseline() {
-    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::rt::TokioIo;
     use warp::Filter;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -129,7 +129,7 @@ fn baseline() {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
             tokio::spawn(async move {
-                let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let server = hyper::server::conn::http1::Builder::new();
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
             });
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::attempt_context::AttemptContext;
+use super::memory::DryMemory;
 use super::world::World;
 use crate::body::number_text;
 use crate::expr::field::Field;
@@ -69,6 +70,10 @@ pub trait Action: Send + Sync {
     fn answers(&self) -> bool {
         false
     }
+    /// Whether doing it once more adds to what it did, also if nothing has changed.
+    fn adds_up(&self) -> bool {
+        false
+    }
     /// The name under which it saves its result, unless the step names another.
     fn saves(&self) -> Option<&'static str> {
         None
@@ -92,6 +97,10 @@ pub trait Effect: Display + Send {
     fn view(&self) -> EffectView;
     /// The outcome if a target had responded like this; `None` for an effect that calls no target.
     fn answered(&self, _: MockResponse) -> Option<Outcome> {
+        None
+    }
+    /// For an effect that uses the memory, in a dry run: the outcome, or nothing if that depends on what is not known.
+    fn in_memory(&self, _: &mut DryMemory) -> Option<Option<Outcome>> {
         None
     }
     /// The outcome in a dry run, if no response of a target is known.

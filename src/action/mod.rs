@@ -7,6 +7,7 @@ pub mod contract;
 pub mod files;
 pub mod http;
 pub mod log;
+pub mod memory;
 pub mod option;
 pub mod pending_replies;
 pub mod respond;
@@ -23,6 +24,9 @@ pub const KINDS: &[&dyn Kind] = &[
     &files::delete::DeleteRow,
     &respond::Respond,
     &wait::Wait,
+    &memory::steps::Remember,
+    &memory::steps::Recall,
+    &memory::steps::Forget,
     &log::Log,
     &log::Stop,
 ];

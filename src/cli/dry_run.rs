@@ -12,6 +12,7 @@ use super::settings::{Rules, Secrets, headers, read_file};
 use super::terminal::stdout;
 use crate::expr::condition::trace::aligned;
 use crate::model::event::Event;
+use crate::operations::alarms::{failure_of, silences_at};
 use crate::operations::dry_run::{
     Answers, Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview,
 };
@@ -21,18 +22,27 @@ use crate::rule::ruleset::Ruleset;
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  doorbell try order.json --path /orders --header 'X-Shop: berlin'\n  doorbell try --at 2026-03-02T09:00"
+    after_help = "Examples:\n  doorbell try order.json --path /orders --header 'X-Shop: berlin'\n  doorbell try --at 2026-03-02T09:00\n  doorbell try --failed 'New orders'\n  doorbell try --silent /orders"
 )]
 pub struct DryRun {
     /// The file with the body of the webhook; `-` reads it from standard input
-    #[arg(required_unless_present = "at")]
+    #[arg(required_unless_present_any = ["at", "failed", "silent"])]
     file: Option<PathBuf>,
     /// The address that it is sent to, including any query after a `?`
-    #[arg(long, value_name = "PATH", required_unless_present = "at")]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["at", "failed", "silent"])]
     path: Option<String>,
     /// Show what happens at this moment, in place of a webhook: the rules that start by themselves then
     #[arg(long, value_name = "MOMENT", conflicts_with_all = ["file", "path", "method", "headers", "sender"])]
     at: Option<String>,
+    /// Show what happens when a run of this rule has failed, in place of a webhook
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["at", "file", "path", "method", "headers", "sender"])]
+    failed: Option<String>,
+    /// Show what happens when nothing came to this address for long enough, in place of a webhook
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["at", "failed", "file", "path", "method", "headers", "sender"])]
+    silent: Option<String>,
+    /// With --silent: show what happens when something comes again
+    #[arg(long, requires = "silent")]
+    back: bool,
     /// The method of the webhook
     #[arg(long, default_value = "POST")]
     method: String,
@@ -61,8 +71,8 @@ impl DryRun {
             return Ok(Ended::Problems);
         };
         let replies = self.replies()?;
-        if let Some(at) = &self.at {
-            let events = match moments_at(&ruleset, at, self.rule.as_deref(), Timestamp::now()) {
+        if let Some(made) = self.made(&ruleset) {
+            let events = match made {
                 Ok(events) => events,
                 Err(why) => {
                     writeln!(out, "{why}")?;
@@ -77,7 +87,9 @@ impl DryRun {
             }
             return Ok(ended);
         }
-        let (Some(file), Some(path)) = (&self.file, &self.path) else { anyhow::bail!("name a file and --path, or a moment with --at") };
+        let (Some(file), Some(path)) = (&self.file, &self.path) else {
+            anyhow::bail!("name a file and --path, or use --at, --failed or --silent")
+        };
         let webhook = read_webhook(file, &self.method, path, &self.headers)?;
         let event = webhook.into_event(&ruleset, self.sender.as_deref(), Timestamp::now()).map_err(anyhow::Error::msg)?;
         let senders = possible_senders(&ruleset, &event);
@@ -85,6 +97,18 @@ impl DryRun {
             writeln!(out, "It is not known who sends this; choose one with --sender: {}\n", senders.join(", "))?;
         }
         self.show(&mut out, &ruleset, &event, &replies)
+    }
+
+    /// The events that are no webhooks, if the options name some; or why there are none.
+    fn made(&self, ruleset: &Ruleset) -> Option<Result<Vec<Event>, String>> {
+        let (rule, now) = (self.rule.as_deref(), Timestamp::now());
+        if let Some(at) = &self.at {
+            return Some(moments_at(ruleset, at, rule, now));
+        }
+        if let Some(failed) = &self.failed {
+            return Some(failure_of(ruleset, failed, rule, now).map(|event| vec![event]));
+        }
+        self.silent.as_ref().map(|address| silences_at(ruleset, address, rule, self.back, now))
     }
 
     fn show(&self, out: &mut impl Write, ruleset: &Ruleset, event: &Event, replies: &[Vec<u8>]) -> anyhow::Result<Ended> {

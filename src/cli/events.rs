@@ -9,7 +9,7 @@ use super::ended::Ended;
 use super::moment::moment;
 use super::settings::Data;
 use super::terminal::stdout;
-use crate::model::event::SCHEDULE;
+use crate::model::origin::is_request;
 use crate::operations::history::{self, EventLine};
 use crate::operations::outcomes::{WORDS, outcome};
 use crate::store::contract::EventFilter;
@@ -98,7 +98,7 @@ pub fn by(sender: Option<&str>) -> String {
 
 /// What the sender got: `200`, or that it waits; nobody sends the moments of a rule.
 pub fn sent(method: &str, status: Option<u16>) -> String {
-    if method == SCHEDULE {
+    if !is_request(method) {
         return "started by itself".to_owned();
     }
     status.map_or_else(|| "waiting for its answer".to_owned(), |status| status.to_string())

@@ -91,6 +91,9 @@ impl Replay {
         let mut total = 0;
         for event in &self.events {
             let id = access.queries.ask(|r| r.find(event))?;
+            for rule in access.queries.ask(|r| replay::adding(r, id, self.rule.as_deref(), mode))? {
+                writeln!(out, "{id}: `{rule}` adds to what is remembered once more")?;
+            }
             let count = self.once(access, id, mode)?;
             total += count;
             match (count, mode) {
@@ -120,6 +123,13 @@ impl Replay {
             return Ok(0);
         }
         if !self.yes {
+            let mut adding = std::collections::BTreeSet::new();
+            for one in chosen.events.iter().take(MOST_LOOKED) {
+                adding.extend(access.queries.ask(|r| replay::adding(r, one.event, self.rule.as_deref(), mode))?);
+            }
+            for rule in adding {
+                writeln!(stdout(), "`{rule}` adds to what is remembered once more, for each event")?;
+            }
             show(&chosen, mode)?;
             return Ok(0);
         }
@@ -152,6 +162,9 @@ impl Replay {
         }
     }
 }
+
+/// How many of the chosen events are looked at for rules that add to what is remembered.
+const MOST_LOOKED: usize = 1_000;
 
 /// What a replay reads from, and sends its commands to.
 struct Access {

@@ -13,13 +13,14 @@ use arc_swap::ArcSwap;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::console_options::ConsoleOptions;
 use super::ended::Ended;
+use super::event_printer::write_events;
 use super::explain::explanation;
+use super::heartbeat_options::HeartbeatOptions;
 use super::old_rules::{OldRulesOnDisk, secrets_now};
 use super::settings::{Data, Rules, Secrets, Trust, counted, length, network};
 use super::signals::{is_set, load_again_when_asked, stop};
@@ -28,6 +29,7 @@ use super::terminal::stdout;
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
+use crate::action::memory::RuleMemory;
 use crate::action::pending_replies::PendingReplies;
 use crate::action::world::World;
 use crate::disk;
@@ -35,6 +37,7 @@ use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
 use crate::engine::intake::Intake;
 use crate::engine::intake::catcher::Catcher;
+use crate::engine::intake::ears::Ears;
 use crate::engine::intake::event_lines::EventLines;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
@@ -42,14 +45,16 @@ use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::editors::Editors;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::rules::reload::{AT_START, LastEditProblems, Load, PATIENCE, Watch, in_force};
-use crate::engine::run::ledger::StoreLedger;
+use crate::engine::run::failure_watch::FailureWatch;
+use crate::engine::run::ledger::{StoreLedger, StoreMemory};
 use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::RulesOfRuns;
+use crate::engine::run::recorder::Recorder;
 use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
 use crate::engine::starts::starter::Starter;
-use crate::engine::starts::timekeeper::Timekeeper;
+use crate::engine::starts::{self, Starts};
 use crate::engine::tallies::counters::Counters;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
@@ -60,7 +65,6 @@ use crate::operations::output_files::OutputFiles;
 use crate::problem::Severity;
 use crate::store;
 use crate::store::audit::{Audit, me};
-use crate::text::printable::one_line;
 use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
@@ -130,6 +134,8 @@ pub struct Serve {
     keep_refused: KeepRefused,
     #[command(flatten)]
     console: ConsoleOptions,
+    #[command(flatten)]
+    heartbeat: HeartbeatOptions,
     #[command(flatten)]
     telemetry: TelemetryOptions,
     /// How long runs in progress may take when Doorbell stops, in seconds
@@ -247,13 +253,16 @@ impl Serve {
         let traces = self.telemetry.traces(&counters, &own_ca)?;
         let net = Arc::new(net.trusting(own_ca));
         let key_cache = KeyCache::new(net.clone());
-        let world = World { net: net.clone(), files, pending: pending.clone(), is_traced: traces.is_some() };
+        let memory = RuleMemory::new(StoreMemory(store.clone()));
+        let world = World { net: net.clone(), files, pending: pending.clone(), memory, is_traced: traces.is_some() };
+        let failures = Arc::new(FailureWatch::new(rules.clone()));
+        let observer = Observer { counters: counters.clone(), traces: traces.clone() };
+        let recorder = Recorder { store: store.clone(), observer, failures: failures.clone(), stopping: AtomicBool::new(false) };
         let worker = Worker::new(
-            store.clone(),
             world,
             RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.load_options.clone()))),
             watchdog,
-            Observer { counters: counters.clone(), traces: traces.clone() },
+            recorder,
         );
         let queries = store::queries(&self.data.data, &key)?;
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
@@ -337,11 +346,8 @@ impl Serve {
             counters: counters.clone(),
             event_lines: event_lines.clone(),
         };
-        let timekeeper = Arc::new(Timekeeper { starter: starter.clone(), stopping: stopping.clone() });
-        supervisor.keep("starting rules on time", move || {
-            let timekeeper = timekeeper.clone();
-            async move { timekeeper.run().await }
-        });
+        let ears = Arc::new(Ears::default());
+        let starts = Starts { starter: starter.clone(), failures, ears: ears.clone(), queries: queries.clone() };
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
             let worker = worker.clone();
@@ -357,8 +363,10 @@ impl Serve {
                 control::serve(socket.clone(), served.clone(), move || worker.wake())
             }
         });
+        self.heartbeat.keep(&supervisor, &health, &store);
         audit.write(Timestamp::now(), me(), format!("started Doorbell {}", env!("CARGO_PKG_VERSION")));
         let intake = Arc::new(Intake {
+            ears,
             rules,
             store: store.clone(),
             worker: worker.clone(),
@@ -432,6 +440,7 @@ impl Serve {
         let hook = Hook { intake, bodies, rejections, health };
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
         let _ = writeln!(stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
+        starts::keep(&supervisor, starts, &stopping);
         match access {
             // The link lets anybody in who sees it, so it is not for logs.
             Some(access) if std::io::stdout().is_terminal() => drop(writeln!(stdout(), "console: {}", access.link)),
@@ -476,20 +485,4 @@ struct Keep(Option<Duration>);
 
 fn keep(text: &str) -> Result<Keep, String> {
     if text == "forever" { Ok(Keep(None)) } else { length(text).map(|time| Keep(Some(time))) }
-}
-
-/// Prints a line for each event, in a thread that only writes. Without a thread, nothing is printed.
-fn write_events() -> EventLines {
-    let (lines, told) = EventLines::new();
-    let write = || {
-        told.each(|received, line| {
-            let time = received.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime("%H:%M:%S ").to_string());
-            // Whoever started Doorbell may have stopped reading its output.
-            let _ = writeln!(stdout(), "{time}{}", one_line(line));
-        });
-    };
-    match std::thread::Builder::new().name("event lines".into()).spawn(write) {
-        Ok(_) => lines,
-        Err(_) => EventLines::default(),
-    }
 }

@@ -2,6 +2,7 @@
 //! syntax of rule files, and the rules use the results.
 
 pub mod calculation;
+pub mod calendar;
 pub mod comparison;
 pub mod condition;
 pub mod doubt;

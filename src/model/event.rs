@@ -53,10 +53,7 @@ pub fn hops(headers: &[(String, String)]) -> u32 {
     headers.iter().find(|(n, _)| n == HOPS).and_then(|(_, v)| v.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The method of an event that is no request, but a moment of a rule: its address is the name of the rule.
-pub const SCHEDULE: &str = "SCHEDULE";
-
-/// A stored request, or a moment at which a rule starts by itself.
+/// A stored request, or something else that starts rules: see [`super::origin`].
 #[derive(Debug, Clone)]
 pub struct Event {
     pub id: EventId,
@@ -103,11 +100,6 @@ impl Event {
             body: Value::Null,
             is_partial: false,
         }
-    }
-
-    /// The rule whose moment this is; `None` for a request: no address accepts this method.
-    pub fn scheduled_rule(&self) -> Option<&str> {
-        (self.method == SCHEDULE).then_some(&*self.address)
     }
 
     /// Identifies the content of this request: a hash of method, address, query and body, each prefixed with its length.

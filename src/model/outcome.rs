@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::answer::Answer;
+use crate::model::remembered::MemoryChange;
 use crate::secret::Vault;
 use crate::text::printable::short;
 
@@ -24,6 +25,8 @@ pub struct Success {
     pub answer: Option<Answer>,
     /// When what follows may begin.
     pub until: Option<Timestamp>,
+    /// What is remembered from now on, if that changes.
+    pub memory: Option<Box<MemoryChange>>,
     /// Held until the run is recorded; a file's writer waits for it.
     pub receipt: Option<Receipt>,
 }

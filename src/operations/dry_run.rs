@@ -184,17 +184,17 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, answers: An
     let address = event.address.clone();
     let disabled = ruleset.rules.iter().filter(|r| !r.enabled && r.listens_at(&address));
     let switched_off: Vec<Arc<str>> = disabled.map(|r| r.name.clone()).collect();
-    let ignored = match (event.scheduled_rule(), ruleset.address(&address)) {
+    let ignored = match (event.is_request(), ruleset.address(&address)) {
         // Nobody gets an answer.
-        (Some(_), _) => None,
-        (None, None) => {
+        (false, _) => None,
+        (true, None) => {
             let known = ruleset.addresses.iter().map(|a| a.route.text().to_owned()).collect();
             return Err(NoPreview::UnknownAddress { address, known, switched_off });
         }
-        (None, Some(found)) if !found.methods.contains(&event.method) => {
+        (true, Some(found)) if !found.methods.contains(&event.method) => {
             return Err(NoPreview::WrongMethod { address, method: event.method.clone(), methods: found.methods.clone() });
         }
-        (None, Some(found)) => Some(found.ignored.status),
+        (true, Some(found)) => Some(found.ignored.status),
     };
     let verdicts = ruleset.verdicts(event, true);
     let is_wanted = |verdict: &Verdict| rule.is_none_or(|name| name == &*verdict.rule.name);

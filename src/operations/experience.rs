@@ -11,7 +11,8 @@ use crate::action::contract::{EffectView, MockResponse};
 use crate::expr::condition::trace::{self, Outcome};
 use crate::expr::field::{Field, Found, Root};
 use crate::expr::template::Unrendered;
-use crate::model::event::{Event, SCHEDULE};
+use crate::model::event::Event;
+use crate::model::origin::is_request;
 use crate::problem::{Problem, Severity};
 use crate::rule::Rule;
 use crate::rule::ruleset::Ruleset;
@@ -46,7 +47,7 @@ impl Webhooks {
         let mut ids = Vec::new();
         let mut counts = std::collections::HashMap::<String, usize>::new();
         let found = queries.search(EventFilter::default(), None, MOST_SEARCHED, MOST_SEARCHED).await?.events;
-        for page in found.into_iter().filter(|page| page.method != SCHEDULE) {
+        for page in found.into_iter().filter(|page| is_request(&page.method)) {
             let count = counts.entry(page.address).or_default();
             *count += 1;
             if *count <= MOST_EACH && ids.len() < MOST_EVENTS {

@@ -9,6 +9,7 @@ use super::rule_tests::{effects, run};
 use crate::action::contract::EffectView;
 use crate::action::kind_of;
 use crate::model::event::Event;
+use crate::model::origin::Origin;
 use crate::rule::Rule;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::schema::RULE;
@@ -110,7 +111,15 @@ fn sent(rule: &Rule, event: &Event, indent: usize) -> String {
     let own = rule.own_text().to_lowercase();
     let (dash, key, inside) = (spaces(indent), spaces(indent + 2), spaces(indent + 4));
     let mut out = format!("{dash}- name: {}\n{key}send:\n", quoted(&format!("event {}", event.id)));
-    if event.scheduled_rule().is_some() {
+    if matches!(event.origin(), Origin::Failure(_)) {
+        return out + &format!("{inside}failed: {}\n", event.body);
+    }
+    if matches!(event.origin(), Origin::Silence(_)) {
+        let own = ["last", "previous", "back"].map(|name| event.body.get(name).map(|value| format!("{name}: {value}")));
+        let own: Vec<String> = own.into_iter().flatten().collect();
+        return out + &format!("{inside}silent: {{ {} }}\n", own.join(", "));
+    }
+    if matches!(event.origin(), Origin::Moment(_)) {
         let field = |name: &str| event.body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), quoted));
         let planned = field("planned").unwrap_or_default();
         let missed = field("missed").filter(|missed| missed != "0").map(|missed| format!("{inside}missed: {missed}\n"));

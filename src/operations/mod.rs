@@ -2,6 +2,7 @@
 //! commands reach a running `serve` ([`control`]). Nothing here prints. What is made to be shown contains no secrets;
 //! the effects of [`preview`] do, and [`dry_run`] redacts them.
 
+pub mod alarms;
 pub mod command;
 pub mod control;
 pub mod drafts;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::action::contract::{Effect, EffectView, MockResponse};
+use crate::action::memory::DryMemory;
 use crate::expr::condition::Truth;
 use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::field::Values;
@@ -49,6 +50,10 @@ pub enum What {
 pub trait Replies {
     /// The reply to the next call, which this step makes; `None` if it is not known.
     fn next(&mut self, step: &Step) -> Option<MockResponse>;
+    /// What is remembered before the run.
+    fn remembered(&self) -> DryMemory {
+        DryMemory::default()
+    }
 }
 
 /// Follows a rule from a step on. Returns what would happen, and how the run would end.
@@ -72,7 +77,8 @@ fn follow<'r>(
     if start == UNDECIDED {
         return (Vec::new(), State::Failed);
     }
-    let mut walk = Walk { rule, event, vault, replies, goes_on, not_done: Vec::new(), dry_steps: Vec::new() };
+    let memory = replies.remembered();
+    let mut walk = Walk { rule, memory, event, vault, replies, goes_on, not_done: Vec::new(), dry_steps: Vec::new() };
     let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
     while run.state == State::Waiting && walk.dry_steps.len() < MOST_STEPS_SHOWN {
         let Some(step) = rule.step(&run) else { break };
@@ -90,6 +96,7 @@ struct Walk<'r, 'a> {
     replies: &'a mut dyn Replies,
     /// Whether what cannot be rendered is left out, instead of ending the run.
     goes_on: bool,
+    memory: DryMemory,
     /// The steps whose replies are not known.
     not_done: Vec<NotDone>,
     dry_steps: Vec<DryStep<'r>>,
@@ -170,7 +177,12 @@ impl<'r> Walk<'r, '_> {
     }
 
     fn done(&mut self, step: &'r Step, run: &Run, number: Option<usize>, effect: &dyn Effect) -> Outcome {
-        let view = effect.view();
+        if let Some(outcome) = effect.in_memory(&mut self.memory) {
+            if outcome.is_none() {
+                self.has_no_answer(step);
+            }
+            return self.shown(step, run, number, effect, outcome.unwrap_or_else(|| effect.assumed()));
+        }
         let calls = effect.answered(MockResponse { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
         let reply = if calls { self.replies.next(step) } else { None };
         let known = reply.is_some() || !calls;
@@ -181,6 +193,12 @@ impl<'r> Walk<'r, '_> {
         if !known {
             self.has_no_answer(step);
         }
+        self.shown(step, run, number, effect, outcome)
+    }
+
+    /// Shows an effect, with its outcome.
+    fn shown(&mut self, step: &'r Step, run: &Run, number: Option<usize>, effect: &dyn Effect, outcome: Outcome) -> Outcome {
+        let view = effect.view();
         let failed = match &outcome {
             Outcome::Failed { why, .. } => Some(why.clone()),
             _ => None,

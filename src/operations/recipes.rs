@@ -12,7 +12,7 @@ use crate::text::span;
 use crate::yaml::source::Source;
 
 /// All recipes, by file name.
-const RECIPES: [(&str, &str); 66] = [
+const RECIPES: [(&str, &str); 69] = [
     ("airtable-records-to-chat", include_str!("../../docs/recipes/airtable-records-to-chat.yaml")),
     ("alerts-in-one-message", include_str!("../../docs/recipes/alerts-in-one-message.yaml")),
     ("aws-alarms-to-chat", include_str!("../../docs/recipes/aws-alarms-to-chat.yaml")),
@@ -27,6 +27,7 @@ const RECIPES: [(&str, &str); 66] = [
     ("discord-slash-command", include_str!("../../docs/recipes/discord-slash-command.yaml")),
     ("docusign-signed-to-chat", include_str!("../../docs/recipes/docusign-signed-to-chat.yaml")),
     ("failed-payment-to-chat", include_str!("../../docs/recipes/failed-payment-to-chat.yaml")),
+    ("failed-rule-to-chat", include_str!("../../docs/recipes/failed-rule-to-chat.yaml")),
     ("form-to-airtable", include_str!("../../docs/recipes/form-to-airtable.yaml")),
     ("form-to-hubspot", include_str!("../../docs/recipes/form-to-hubspot.yaml")),
     ("github-failed-builds-to-chat", include_str!("../../docs/recipes/github-failed-builds-to-chat.yaml")),
@@ -49,6 +50,7 @@ const RECIPES: [(&str, &str); 66] = [
     ("mailchimp-unsubscribes-to-sheet", include_str!("../../docs/recipes/mailchimp-unsubscribes-to-sheet.yaml")),
     ("mattermost-on-call", include_str!("../../docs/recipes/mattermost-on-call.yaml")),
     ("newsletter-signup", include_str!("../../docs/recipes/newsletter-signup.yaml")),
+    ("no-orders-to-phone", include_str!("../../docs/recipes/no-orders-to-phone.yaml")),
     ("notion-new-pages-to-chat", include_str!("../../docs/recipes/notion-new-pages-to-chat.yaml")),
     ("order-items-to-rows", include_str!("../../docs/recipes/order-items-to-rows.yaml")),
     ("order-to-another-app", include_str!("../../docs/recipes/order-to-another-app.yaml")),
@@ -65,6 +67,7 @@ const RECIPES: [(&str, &str); 66] = [
     ("shopify-refunds-to-chat", include_str!("../../docs/recipes/shopify-refunds-to-chat.yaml")),
     ("slack-reaction-to-sheet", include_str!("../../docs/recipes/slack-reaction-to-sheet.yaml")),
     ("sms-to-chat", include_str!("../../docs/recipes/sms-to-chat.yaml")),
+    ("stock-counter-to-chat", include_str!("../../docs/recipes/stock-counter-to-chat.yaml")),
     ("stripe-disputes-to-phone", include_str!("../../docs/recipes/stripe-disputes-to-phone.yaml")),
     ("stripe-payments-to-sheet", include_str!("../../docs/recipes/stripe-payments-to-sheet.yaml")),
     ("tally-answers-to-chat", include_str!("../../docs/recipes/tally-answers-to-chat.yaml")),
@@ -354,7 +357,8 @@ mod tests {
             assert!(recipe.text.contains("\n    tests:\n"), "{name} has no tests");
             let (needs, setup) = (recipe.needs(), recipe.setup().collect::<Vec<_>>().join("\n"));
             // It is called, or starts by itself.
-            assert!(!needs.addresses.is_empty() || recipe.text.contains("when: { at: "), "{name}");
+            let starts_by_itself = ["when: { at: ", "when: { failed: "].iter().any(|when| recipe.text.contains(when));
+            assert!(!needs.addresses.is_empty() || starts_by_itself, "{name}");
             assert!(!recipe.setup_steps().is_empty(), "{name}");
             for needed in needs.secrets.iter().map(|secret| &secret.name).chain(&needs.addresses) {
                 assert!(setup.contains(needed), "the set-up of {name} does not mention {needed}");

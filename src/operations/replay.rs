@@ -7,6 +7,7 @@ use super::command::Command;
 use crate::engine::intake::new_run;
 use crate::model::event::EventId;
 use crate::model::run::State;
+use crate::rule::Rule;
 use crate::rule::ruleset::Ruleset;
 use crate::store::contract::{Choice, Error, NewRun, Queries, Result};
 
@@ -50,6 +51,15 @@ pub async fn choose(queries: &dyn Queries, choice: Choice) -> Result<Chosen> {
     let found = queries.chosen(choice).await?;
     let runs = found.iter().map(|(_, runs)| runs).sum();
     Ok(Chosen { state, events: found.into_iter().map(|(event, runs)| ChosenEvent { event, runs }).collect(), runs })
+}
+
+/// The rules that are started again on an event and that add to what is remembered; they do that once more.
+pub async fn adding(queries: &dyn Queries, event: EventId, rule: Option<&str>, mode: &Mode<'_>) -> Result<Vec<String>> {
+    let Mode::StartAnew(ruleset) = mode else { return Ok(Vec::new()) };
+    let event = queries.dossier(event).await?.event;
+    let adds_up = |rule: &Rule| rule.steps.iter().any(|step| step.action.as_ref().is_some_and(|action| action.adds_up()));
+    let rules = ruleset.rules.iter().filter(|one| rule.is_none_or(|name| *one.name == *name));
+    Ok(rules.filter(|one| one.is_called_by(&event) && adds_up(one)).map(|one| one.name.to_string()).collect())
 }
 
 /// The command that replays one event; only for one rule, if one is given.

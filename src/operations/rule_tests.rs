@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::action::contract::{EffectView, MockResponse};
 use crate::action::kind_of;
-use crate::engine::starts::starter::{Start, made};
+use crate::action::memory::DryMemory;
+use crate::engine::starts::made::{self, Start};
 use crate::expr::condition::trace;
 use crate::expr::number;
 use crate::model::event::{Event, EventId};
@@ -20,9 +21,10 @@ use crate::model::request::Request;
 use crate::operations::preview::{Replies, What, dry_steps_of, json_reply};
 use crate::operations::schedules::not_a_moment;
 use crate::route;
+use crate::rule::failed::FailedRules;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::step::Step;
-use crate::rule::test::{Body, Expected, Reply, Test};
+use crate::rule::test::{Body, Expected, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::schedule::timetable::Timetable;
 use crate::secret::Vault;
@@ -82,7 +84,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
     let Some(started) = rule.start(&rule.scope(&event, &ruleset.vault, &saved)) else { return Ok(Vec::new()) };
     anyhow::ensure!(started.step != UNDECIDED, "the rule would fail: {}", rule.why_undecided());
     let event = ruleset.sealed(event);
-    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given(&test.replies, 0));
+    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given(test, 0));
     let mut views = Vec::new();
     for step in steps {
         match step.what {
@@ -95,11 +97,16 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
 }
 
 /// The mock responses of a test, in order; the last one is repeated.
-struct Given<'t>(&'t [Reply], usize);
+struct Given<'t>(&'t Test, usize);
 
 impl Replies for Given<'_> {
+    fn remembered(&self) -> DryMemory {
+        DryMemory { values: self.0.remembered.clone().into_iter().collect(), is_whole: true }
+    }
+
     fn next(&mut self, _: &Step) -> Option<MockResponse> {
-        let reply = self.0.get(self.1.min(self.0.len().saturating_sub(1)));
+        let replies = &self.0.replies;
+        let reply = replies.get(self.1.min(replies.len().saturating_sub(1)));
         self.1 += 1;
         Some(match reply {
             Some(reply) => {
@@ -142,7 +149,7 @@ impl Stage<'_> {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
         let event = self.ruleset.sealed(event);
-        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
+        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(test, 0));
         let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();
@@ -177,6 +184,13 @@ impl Stage<'_> {
     fn event(&self, test: &Test) -> anyhow::Result<Event> {
         if let (Some(timetable), Some(text)) = (&self.rule.timetable, &test.send.planned) {
             return self.moment(timetable, text, test.send.missed);
+        }
+        if let (Some(of), Some(details)) = (&self.rule.failed, &test.send.failed) {
+            return self.failure(of, details);
+        }
+        if let (Some(silence), Some(given)) = (&self.rule.silence, &test.send.silent) {
+            let received = Timestamp::from_second(NOW)?;
+            return Ok(made::sample_silence(self.rule, silence, given, EventId::new(received, [0; 10]), received));
         }
         let Some(when) = self.rule.when.first() else {
             anyhow::bail!("write the moment at which it starts: send: {{ planned: 2026-03-02T09:00 }}");
@@ -239,11 +253,21 @@ impl Stage<'_> {
         Ok(event)
     }
 
+    /// The event of a failure of a rule that this one is told of.
+    fn failure(&self, of: &FailedRules, details: &Map<String, Value>) -> anyhow::Result<Event> {
+        let failed = details.get("rule").and_then(Value::as_str).unwrap_or_else(|| of.example());
+        anyhow::ensure!(of.include(failed, &self.rule.name), "a failed run of `{failed}` does not start this rule");
+        let mut body = made::sample_failure(failed);
+        body.extend(details.clone());
+        let received = Timestamp::from_second(NOW)?;
+        Ok(made::failure(failed, body, EventId::new(received, [0; 10]), received))
+    }
+
     /// The event of a moment.
     fn moment(&self, timetable: &Timetable, text: &str, missed: u64) -> anyhow::Result<Event> {
         let planned = timetable.read(text).map_err(anyhow::Error::msg)?;
         let start = Start { planned, previous: None, missed: missed as usize, is_by_hand: false };
-        Ok(made(self.rule, timetable, start, EventId::new(planned, [0; 10]), planned))
+        Ok(made::moment(self.rule, timetable, start, EventId::new(planned, [0; 10]), planned))
     }
 
     /// A file that a test sends; its path is relative to the rule file.

@@ -3,12 +3,12 @@
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
-use crate::engine::starts::starter::{Start, made};
+use crate::engine::starts::made::{self, Start};
 use crate::model::event::{Event, EventId};
 use crate::rule::Rule;
 use crate::rule::ruleset::Ruleset;
 use crate::schedule::timetable::Timetable;
-use crate::store::contract::ScheduleProgress;
+use crate::store::starts::ScheduleProgress;
 
 /// How many moments are shown ahead.
 pub const AHEAD: usize = 3;
@@ -62,7 +62,7 @@ pub fn moments_at(ruleset: &Ruleset, text: &str, rule: Option<&str>, now: Timest
         let planned = timetable.read(text)?;
         if timetable.has(planned) {
             let start = Start { planned, previous: None, missed: 0, is_by_hand: false };
-            events.push(made(one, timetable, start, EventId::new(now, [0; 10]), planned));
+            events.push(made::moment(one, timetable, start, EventId::new(now, [0; 10]), planned));
         } else {
             others.push(format!("`{}`: {}", one.name, not_a_moment(timetable, text, planned)));
         }

@@ -1,9 +1,14 @@
 //! Checks of a whole rule that starts by itself, or whose tests think so. [`super::when`] reads when that is.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::Rule;
+use crate::route::Routes;
+use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
+use crate::yaml::place::scalar;
 
 /// Reports what cannot be.
 pub fn look(rule: &Rule, item: &Item) {
@@ -25,7 +30,7 @@ fn look_at_moments(rule: &Rule, item: &Item) {
 
 /// Reports an answer for which nobody waits.
 fn look_at_answer(rule: &Rule, item: &Item) {
-    let Some(answering) = rule.steps.iter().find(|step| step.answers()).filter(|_| rule.when.is_empty() && rule.timetable.is_some()) else {
+    let Some(answering) = rule.steps.iter().find(|step| step.answers()).filter(|_| rule.when.is_empty() && rule.starts_by_itself()) else {
         return;
     };
     let draft = item.at(&answering.path).problem("nobody waits for an answer, because this rule starts only by itself");
@@ -36,14 +41,11 @@ fn look_at_answer(rule: &Rule, item: &Item) {
 fn look_at_tests(rule: &Rule, item: &Item) {
     for test in &rule.tests {
         let place = item.at(&test.path);
-        match (&rule.timetable, &test.send.planned) {
+        let send = &test.send;
+        match (&rule.timetable, &send.planned) {
             (None, Some(_)) => {
                 let draft = place.problem("this rule does not start by itself, so a test cannot send it a moment");
                 draft.label("send a webhook, such as send: { json: { … } }").add();
-            }
-            (Some(_), None) if rule.when.is_empty() => {
-                let draft = place.problem("this rule starts by itself, so its tests send it a moment");
-                draft.label("write for example send: { planned: 2026-03-02T09:00 }").add();
             }
             (Some(timetable), Some(text)) => {
                 if let Err(why) = timetable.read(text) {
@@ -52,5 +54,67 @@ fn look_at_tests(rule: &Rule, item: &Item) {
             }
             _ => {}
         }
+        if send.failed.is_some() && rule.failed.is_none() {
+            let draft = place.problem("failures do not start this rule, so a test cannot send it one");
+            draft.label("send a webhook, such as send: { json: { … } }").add();
+        }
+        if send.silent.is_some() && rule.silence.is_none() {
+            let draft = place.problem("this rule does not wait for silence, so a test cannot send it one");
+            draft.label("send a webhook, such as send: { json: { … } }").add();
+        }
+        if !rule.when.is_empty() || send.planned.is_some() || send.failed.is_some() || send.silent.is_some() {
+            continue;
+        }
+        if rule.timetable.is_some() {
+            let draft = place.problem("this rule starts by itself, so its tests send it a moment");
+            draft.label("write for example send: { planned: 2026-03-02T09:00 }").add();
+        } else if let Some(failed) = &rule.failed {
+            let draft = place.problem("this rule starts when others fail, so its tests send it a failure");
+            draft.label(format!("write for example send: {{ failed: {{ rule: {}, message: it answered 500 }} }}", failed.example())).add();
+        } else if rule.silence.is_some() {
+            let draft = place.problem("this rule waits for silence, so its tests send it one");
+            draft.label("write for example send: { silent: { last: 2026-03-02T09:00:00Z } }").add();
+        }
+    }
+}
+
+/// Reports what cannot be once all rules are known: their names, and their addresses.
+pub fn look_together(rule: &Rule, item: &Item, names: &HashSet<&str>, called: &Routes<bool>) {
+    look_at_names(rule, item, names);
+    look_at_silence(rule, item, called);
+}
+
+/// Reports names that no rule has.
+fn look_at_names(rule: &Rule, item: &Item, names: &HashSet<&str>) {
+    for (name, path) in rule.failed.iter().flat_map(|failed| failed.named()) {
+        let place = item.at(path);
+        if *name == *rule.name {
+            let draft = place.problem("a rule never starts because one of its own runs has failed").together();
+            draft.label("name another rule; steps for its own failures belong under `on_error:`").add();
+        } else if !names.contains(&**name) {
+            let draft = place.problem(format!("no rule is called `{name}`")).together();
+            match nearest(name, names.iter().copied()) {
+                Some(near) => draft.label("write the name of a rule").write(&scalar(near)).add(),
+                None if matches!(&**name, "all" | "*" | "every" | "any") => {
+                    draft.label("for all rules, write `failed: any`").add();
+                }
+                None => draft.label("write the name of a rule, or `failed: any`").add(),
+            }
+        }
+    }
+}
+
+/// Reports a silence where nothing can ever come; `called` are the addresses of all rules.
+fn look_at_silence(rule: &Rule, item: &Item, called: &Routes<bool>) {
+    let Some(silence) = &rule.silence else { return };
+    if !called.meeting(&silence.route).is_empty() {
+        return;
+    }
+    let route = silence.route.text();
+    let draft = item.at(&silence.path).problem(format!("no rule uses {route}, so nothing is ever accepted there")).together();
+    let draft = draft.label("write the address of a rule; to only notice that nothing comes, a rule with `- log: …` is enough");
+    match nearest(route, called.iter().map(|(route, _)| route.text())) {
+        Some(near) => draft.write(&scalar(near)).add(),
+        None => draft.add(),
     }
 }

@@ -83,6 +83,8 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
         enabled: enabled.unwrap_or(true),
         when,
         timetable: starts.timetable,
+        silence: starts.silence,
+        failed: Some(starts.failed).filter(|failed| !failed.is_empty()),
         set,
         condition,
         once_per,
@@ -104,7 +106,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     wait::look(&rule, item);
     by_itself::look(&rule, item);
     // A step may wait until a time of day.
-    if let Some(zone) = starts.idle_zone.filter(|_| !rule.steps.iter().any(|step| step.waits().is_some())) {
+    if let Some(zone) = starts.idle_zone.filter(|_| !rule.needs_zone()) {
         when::no_effect(&zone, "timezone");
     }
     (item.errors() == errors).then(|| (rule, known.uses.take()))

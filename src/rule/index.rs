@@ -18,6 +18,7 @@ use crate::expr::number;
 use crate::expr::scope::Scope;
 use crate::model::budget::Allowance;
 use crate::model::event::Event;
+use crate::model::origin::Origin;
 use crate::route;
 use crate::secret::Vault;
 
@@ -30,6 +31,8 @@ pub struct Index {
     patterns: Vec<(crate::route::Route, usize)>,
     /// Rules by their names.
     names: HashMap<Arc<str>, usize>,
+    /// Rules that failures start.
+    on_failure: Vec<usize>,
     rules_at: HashMap<String, Group>,
     rules_by_pattern: Vec<(crate::route::Route, Group)>,
 }
@@ -92,6 +95,7 @@ impl Index {
             }
         }
         index.names = rules.iter().map(|rule| rule.name.clone()).zip(0..).collect();
+        index.on_failure = (0..).zip(rules).filter(|(_, rule)| rule.enabled && rule.failed.is_some()).map(|(n, _)| n).collect();
         let mut by_pattern: HashMap<String, usize> = HashMap::new();
         for (n, rule) in rules.iter().enumerate().filter(|(_, r)| r.enabled) {
             for when in &rule.when {
@@ -116,6 +120,11 @@ impl Index {
         self.literal.get(path).copied().or_else(|| self.patterns.iter().find(|(r, _)| r.fit(path).is_some()).map(|(_, n)| *n))
     }
 
+    /// The rules that may start when others fail.
+    pub fn on_failure(&self) -> &[usize] {
+        &self.on_failure
+    }
+
     /// A rule by its name.
     pub fn named(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()
@@ -123,8 +132,10 @@ impl Index {
 
     /// The rules that may match an event, in the order of the files.
     pub fn candidates(&self, event: &Event) -> Vec<usize> {
-        if let Some(rule) = event.scheduled_rule() {
-            return self.named(rule).into_iter().collect();
+        match event.origin() {
+            Origin::Request => {}
+            Origin::Moment(rule) | Origin::Silence(rule) => return self.named(rule).into_iter().collect(),
+            Origin::Failure(_) => return self.on_failure.clone(),
         }
         let path = route::normal(&event.address);
         let mut out = Vec::new();

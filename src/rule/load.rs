@@ -1,12 +1,13 @@
 //! Loads many files as one [`Ruleset`], or reports every problem in all of them: reads each file, then checks them
 //! together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Rule;
 use super::address::{self, Address};
 use super::bounds::Bounds;
+use super::by_itself;
 use super::compile::{self, Origin};
 use super::foreign;
 use super::ruleset::Ruleset;
@@ -320,6 +321,10 @@ fn unique_names(all: &Gathered) {
 /// Checks that need all files.
 fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
     unique_names(all);
+    let names: HashSet<&str> = all.rules.iter().map(|(_, name, _)| &**name).collect();
+    for (rule, _, item) in &all.rules {
+        rule.iter().for_each(|rule| by_itself::look_together(rule, item, &names, called));
+    }
     let mut before = Routes::default();
     for (route, entry) in &all.entries {
         if let Some((other, ())) = before.meeting(route).first() {

@@ -12,6 +12,7 @@ mod by_itself;
 pub mod compile;
 pub mod cors;
 pub mod each;
+pub mod failed;
 mod foreign;
 pub mod index;
 pub mod items;
@@ -22,6 +23,7 @@ pub mod schema;
 pub mod senders;
 pub mod sentence;
 pub mod set;
+pub mod silent;
 pub mod step;
 mod step_shape;
 pub mod steps;
@@ -42,6 +44,7 @@ use crate::expr::scope::{Scope, SetName};
 use crate::expr::template::Unrendered;
 use crate::model::budget::{MOST_MADE, MOST_STEPS};
 use crate::model::event::Event;
+use crate::model::origin::Origin;
 use crate::model::place::Place;
 use crate::model::run::{Once, Run, StepFacts, TextHash};
 use crate::model::step_graph::StepGraph;
@@ -52,7 +55,9 @@ use crate::text::span;
 use crate::yaml::locate::Path;
 use crate::yaml::source::Source;
 
+use failed::FailedRules;
 use run_policy::{OncePer, OneAtATime};
+use silent::Silence;
 use step::Step;
 use test::Test;
 use when::When;
@@ -70,6 +75,10 @@ pub struct Rule {
     pub when: Vec<When>,
     /// The moments that start it.
     pub timetable: Option<Timetable>,
+    /// The rules whose failures start it.
+    pub failed: Option<FailedRules>,
+    /// The silence that starts it.
+    pub silence: Option<Silence>,
     pub set: Vec<SetName>,
     pub condition: All,
     pub once_per: Option<OncePer>,
@@ -100,7 +109,7 @@ impl Rule {
     /// The values of the address's placeholders in this event.
     fn path_values(&self, event: &Event) -> Value {
         let has_none = self.when.iter().all(|w| w.route.placeholders().next().is_none());
-        if has_none || event.scheduled_rule().is_some() {
+        if has_none || !event.is_request() {
             return Value::Null;
         }
         let path = route::normal(&event.address);
@@ -138,6 +147,11 @@ impl Rule {
             all.push((&step.condition, self.set.iter().chain(own).collect()));
         }
         all
+    }
+
+    /// Whether its steps or conditions mean times of a day.
+    fn needs_zone(&self) -> bool {
+        self.steps.iter().any(|step| step.waits().is_some()) || self.conditions().iter().any(|(condition, _)| condition.needs_zone())
     }
 
     /// The rule's own lines of the file, to detect whether it was changed.
@@ -180,14 +194,24 @@ impl Rule {
         self.condition.lines().into_iter().any(|line| outside.in_line(line).is_some())
     }
 
-    /// Whether its address and method match the event, or the event is one of its moments.
+    /// Whether its address and method match the event, or the event is another one that it starts on.
     pub fn is_called_by(&self, event: &Event) -> bool {
-        if let Some(rule) = event.scheduled_rule() {
-            return self.enabled && self.timetable.is_some() && *self.name == *rule;
-        }
-        let path = route::normal(&event.address);
-        let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
-        self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())
+        let starts = match event.origin() {
+            Origin::Request => {
+                let path = route::normal(&event.address);
+                let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
+                self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())
+            }
+            Origin::Moment(rule) => self.timetable.is_some() && *self.name == *rule,
+            Origin::Silence(rule) => self.silence.is_some() && *self.name == *rule,
+            Origin::Failure(of) => self.failed.as_ref().is_some_and(|failed| failed.include(of, &self.name)),
+        };
+        self.enabled && starts
+    }
+
+    /// Whether something else than a request starts it.
+    pub fn starts_by_itself(&self) -> bool {
+        self.timetable.is_some() || self.failed.is_some() || self.silence.is_some()
     }
 
     /// Whether it listens at this path, enabled or not.

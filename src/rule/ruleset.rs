@@ -10,6 +10,7 @@ use serde_json::Map;
 
 use super::address::Address;
 use super::index::Index;
+use super::silent::Silence;
 use super::{Rule, Started, UNDECIDED};
 use crate::expr::condition::trace::{self, Decided, Outcome, TraceLine};
 use crate::expr::field::part::PathPart;
@@ -96,7 +97,7 @@ impl Ruleset {
 
     /// The address that an event was sent to; none for the moment of a rule.
     fn address_of(&self, event: &Event) -> Option<&Address> {
-        event.scheduled_rule().is_none().then(|| self.address(&event.address)).flatten()
+        event.is_request().then(|| self.address(&event.address)).flatten()
     }
 
     /// A rule by its name.
@@ -107,6 +108,27 @@ impl Ruleset {
     /// The enabled rules that start by themselves.
     pub fn scheduled(&self) -> impl Iterator<Item = (&Arc<Rule>, &Timetable)> {
         self.rules.iter().filter(|rule| rule.enabled).filter_map(|rule| Some((rule, rule.timetable.as_ref()?)))
+    }
+
+    /// Whether any rule starts when others fail.
+    pub fn has_rules_on_failure(&self) -> bool {
+        !self.index.on_failure().is_empty()
+    }
+
+    /// The rules that an event is for, whether their conditions hold or not; it is no request.
+    pub fn rules_for(&self, event: &Event) -> Vec<&Arc<Rule>> {
+        self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(|rule| rule.is_called_by(event)).collect()
+    }
+
+    /// The rules that a failed run of this rule starts.
+    pub fn on_failure_of<'r>(&'r self, failed: &'r str) -> impl Iterator<Item = &'r Arc<Rule>> {
+        let rules = self.index.on_failure().iter().map(|n| &self.rules[*n]);
+        rules.filter(move |rule| rule.failed.as_ref().is_some_and(|of| of.include(failed, &rule.name)))
+    }
+
+    /// The enabled rules that wait for silence.
+    pub fn silences(&self) -> impl Iterator<Item = (&Arc<Rule>, &Silence)> {
+        self.rules.iter().filter(|rule| rule.enabled).filter_map(|rule| Some((rule, rule.silence.as_ref()?)))
     }
 
     /// Its index among the addresses.
@@ -155,10 +177,11 @@ impl Ruleset {
 
     /// The rules that an event may start and whose `if:` depends on secrets or variables.
     fn decided_outside<'s>(&'s self, event: &'s Event) -> impl Iterator<Item = &'s Arc<Rule>> {
-        let scheduled = event.scheduled_rule().and_then(|name| self.rule(name)).filter(|rule| rule.depends_on_outside());
+        let by_itself = if event.is_request() { Vec::new() } else { self.index.candidates(event) };
+        let by_itself = by_itself.into_iter().map(|n| &self.rules[n]).filter(|rule| rule.depends_on_outside());
         let numbers = self.address_of(event).map_or(&[][..], |address| &address.decided_outside);
         let called = numbers.iter().map(|n| &self.rules[*n]);
-        called.chain(scheduled).filter(|rule| rule.is_called_by(event))
+        called.chain(by_itself).filter(|rule| rule.is_called_by(event))
     }
 
     /// How the conditions that depend on secrets and variables are decided now, so that nobody has to know these later. `None` if

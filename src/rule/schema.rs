@@ -72,6 +72,12 @@ pub const WHEN: &[Word] = &[
         Shape::Each(1, &Shape::Any),
         "on which days: weekdays, weekends, monday, days of the month such as 15, first day of month, last day of month",
     ),
+    word("failed", Shape::Each(1, &Shape::Text), "the rule starts when a run of these rules has failed for good; `any` for all others"),
+    word("silent", Shape::Matching(ROUTE), "the rule starts when nothing came to this address for so long, as `for:` says"),
+    word("for", Shape::Duration, "how long the silence lasts, such as 6 hours"),
+    word("between_times", Shape::Two(&Shape::Matching(TIME)), "of the silence, only time between these times of day counts"),
+    word("on_days", Shape::Each(1, &Shape::Any), "of the silence, only time on these days counts, such as weekdays"),
+    word("back", Shape::Flag, "true: the rule starts again when something comes, with `body.back`"),
     word("cron", Shape::Text, "the rule starts by itself at these moments, such as \"0 9 * * MON-FRI\""),
 ];
 pub const ADDRESS: &[Word] = &[
@@ -135,6 +141,7 @@ const ANSWER: &[Word] = &[
 pub const TEST: &[Word] = &[
     word("name", Shape::Text, "what the test shows"),
     word("send", Shape::Of("send"), "the webhook to send"),
+    word("remembered", Shape::Map, "what is remembered before, by key; nothing by default"),
     word("replies", Shape::ListOf("reply"), "what the called apps answer, in order; 200 {} by default"),
     word(
         "expect",
@@ -153,6 +160,8 @@ const SEND: &[Word] = &[
     word("path", Shape::Text, "the address, if the rule's address has placeholders"),
     word("method", Shape::Text, "the method"),
     word("planned", Shape::Text, "the moment, for a rule that starts by itself, such as 2026-03-02T09:00"),
+    word("silent", Shape::Map, "the silence, for a rule that waits for it: last, previous, back"),
+    word("failed", Shape::Map, "the failed run, for a rule that starts then: rule, step, message, status, tries, event, address, count"),
     word("missed", Shape::Whole(0, 10_000), "how many moments were missed before, for a rule that starts by itself"),
 ];
 const REPLY: &[Word] = &[
@@ -215,8 +224,9 @@ pub fn json_schema() -> Value {
     let line = json!({ "if": { "type": "object" }, "then": of_a_field, "else": { "$ref": "#/definitions/plain" } });
     let group = |does: &str| json!({ "type": "array", "items": { "$ref": "#/definitions/condition" }, "description": does });
     // Groups of other tools, and tests in the wrong place.
-    let not_fields: Vec<&str> = ["or", "and", "anyOf", "allOf"].into_iter().chain(TESTS.iter().map(|test| test.word.name)).collect();
-    let condition = json!({
+    let tests_of_fields = TESTS.iter().filter(|test| !test.is_of_now).map(|test| test.word.name);
+    let not_fields: Vec<&str> = ["or", "and", "anyOf", "allOf"].into_iter().chain(tests_of_fields).collect();
+    let mut condition = json!({
         "type": "object",
         "properties": {
             "any": group("at least one of these is true"),
@@ -227,6 +237,9 @@ pub fn json_schema() -> Value {
         "propertyNames": { "pattern": FIELD, "not": { "enum": not_fields } },
         "minProperties": 1,
     });
+    for test in TESTS.iter().filter(|test| test.is_of_now) {
+        condition["properties"][test.word.name] = test.word.schema();
+    }
     let verify: Map<String, Value> = verify::names()
         .into_iter()
         .map(|name| {
@@ -239,7 +252,7 @@ pub fn json_schema() -> Value {
         })
         .collect();
     let mut when = map(&[WHEN], &[]);
-    when["anyOf"] = ["webhook", "every", "at", "cron"].iter().map(|key| json!({ "required": [key] })).collect();
+    when["anyOf"] = ["webhook", "every", "at", "cron", "failed", "silent"].iter().map(|key| json!({ "required": [key] })).collect();
     let mut file = map(&[FILE], &[]);
     file["$schema"] = "http://json-schema.org/draft-07/schema#".into();
     file["title"] = "Doorbell rules".into();

@@ -4,6 +4,8 @@
 use serde::Serialize;
 
 use super::Rule;
+use super::failed::FailedRules;
+use super::silent::Silence;
 use super::step::{DO, Step};
 use crate::action::verbs;
 use crate::model::step_graph::OnError;
@@ -68,8 +70,15 @@ impl Sentence {
 /// `a webhook arrives at /orders`, `it is time, every 15 minutes`
 fn when(addresses: Vec<String>, rule: &Rule) -> String {
     let webhooks = (!addresses.is_empty()).then(|| format!("a webhook arrives at {}", addresses.join(" or ")));
+    webhooks.into_iter().chain(by_itself(rule)).collect::<Vec<_>>().join(" or ")
+}
+
+/// What starts a rule without a request: `it is time, every 15 minutes`.
+pub fn by_itself(rule: &Rule) -> Vec<String> {
     let times = rule.timetable.as_ref().map(|timetable| format!("it is time, {}", timetable.said()));
-    webhooks.into_iter().chain(times).collect::<Vec<_>>().join(" or ")
+    let failures = rule.failed.as_ref().map(FailedRules::said);
+    let silence = rule.silence.as_ref().map(Silence::said);
+    times.into_iter().chain(failures).chain(silence).collect()
 }
 
 /// The steps between two numbers, without those that are inside of others.

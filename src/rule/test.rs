@@ -1,9 +1,10 @@
 //! The `tests:` of a rule: what is sent, what targets reply, what is expected. They are only read here; `doorbell test` runs
 //! them.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::action::{KINDS, verbs};
+use crate::text::nearest::nearest;
 use crate::text::word::Shape;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
@@ -16,6 +17,8 @@ pub struct Test {
     pub send: Sending,
     /// The replies of targets, in order; the last one repeats.
     pub replies: Vec<Reply>,
+    /// What is remembered before, by key.
+    pub remembered: Map<String, Value>,
     /// The expected effects, in order; empty for `nothing`.
     pub expect: Vec<Expected>,
     pub path: Path,
@@ -35,6 +38,10 @@ pub struct Sending {
     /// The moment of a rule that starts by itself, as it is written, and how many were missed.
     pub planned: Option<String>,
     pub missed: u64,
+    /// What is known about a run that has failed, for a rule that starts then.
+    pub failed: Option<Map<String, Value>>,
+    /// What is known about a silence, for a rule that waits for it.
+    pub silent: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -85,9 +92,13 @@ fn one(item: &Item) -> Option<Test> {
         Some(replies) => replies.items("a list of answers")?.iter().map(read_reply).collect::<Option<Vec<_>>>(),
         None => Some(Vec::new()),
     };
+    let mut remembered = Map::new();
+    for (key, value) in fields.may("remembered").and_then(|item| item.entries("`remembered:`")).unwrap_or_default() {
+        remembered.insert(key, plain(&value)?);
+    }
     let expect = fields.must("expect").and_then(|i| read_expect(&i));
-    fields.done(&[("given", "send"), ("then", "expect"), ("reply", "replies")], &[]);
-    Some(Test { name: name?, send: send?, replies: replies?, expect: expect?, path: item.path.clone() })
+    fields.done(&[("given", "send"), ("then", "expect"), ("reply", "replies"), ("memory", "remembered")], &[]);
+    Some(Test { name: name?, send: send?, replies: replies?, remembered, expect: expect?, path: item.path.clone() })
 }
 
 fn texts(item: &Item, what: &'static str) -> Option<Vec<(String, String)>> {
@@ -111,6 +122,30 @@ fn plain(item: &Item) -> Option<Value> {
     }
 }
 
+/// What a rule is told of a failed run.
+const FAILURE: [&str; 8] = ["rule", "step", "message", "status", "tries", "event", "address", "count"];
+
+/// What a rule is told of a silence.
+const SILENCE: [&str; 3] = ["last", "previous", "back"];
+
+/// What a test says about an event that is no request.
+fn details(item: &Item, what: &'static str, known: &[&str]) -> Option<Map<String, Value>> {
+    let mut out = Map::new();
+    for (name, value) in item.entries(what)? {
+        if !known.contains(&&*name) {
+            let draft = value.problem(format!("`{name}` is not a field of this event")).at_key();
+            let draft = draft.label(format!("its fields: {}", known.join(", ")));
+            match nearest(&name, known.iter().copied()) {
+                Some(near) => draft.meant(near).add(),
+                None => draft.add(),
+            }
+            continue;
+        }
+        out.insert(name, plain(&value)?);
+    }
+    Some(out)
+}
+
 fn read_send(item: &Item) -> Option<Sending> {
     let mut fields = item.fields("`send:`")?;
     let mut send = Sending {
@@ -122,9 +157,19 @@ fn read_send(item: &Item) -> Option<Sending> {
         body: Body::Nothing,
         planned: fields.may("planned").and_then(|i| i.text()),
         missed: fields.may("missed").and_then(|i| i.whole(0, 10_000)).unwrap_or(0),
+        failed: fields.may("failed").and_then(|i| details(&i, "`failed:`", &FAILURE)),
+        silent: fields.may("silent").and_then(|i| details(&i, "`silent:`", &SILENCE)),
     };
-    if send.planned.is_some() && (send.path.is_some() || send.method.is_some() || !send.headers.is_empty() || !send.query.is_empty()) {
-        item.problem("a moment is no request, so it has no path, method, headers or query").label("keep only `planned:`").add();
+    if (send.planned.is_some() || send.failed.is_some() || send.silent.is_some())
+        && (send.path.is_some() || send.method.is_some() || !send.headers.is_empty() || !send.query.is_empty())
+    {
+        let (what, key) = match (&send.planned, &send.failed) {
+            (Some(_), _) => ("a moment", "planned"),
+            (_, Some(_)) => ("a failure", "failed"),
+            _ => ("a silence", "silent"),
+        };
+        let draft = item.problem(format!("{what} is no request, so it has no path, method, headers or query"));
+        draft.label(format!("keep only `{key}:`")).add();
     }
     for kind in ["json", "form", "text", "file"] {
         let Some(value) = fields.may(kind) else { continue };

@@ -1,6 +1,8 @@
-//! `when:`: what starts a rule: webhooks, and moments. `timing.rs` reads when a rule starts by itself.
+//! `when:`: what starts a rule: webhooks, moments (read by `timing.rs`), failures (`failed.rs`) and silence (`silent.rs`).
 
 use super::address::read_methods;
+use super::failed::{self, FailedRules};
+use super::silent::{self, Silence};
 use super::timing::{self, TIMING};
 use crate::route::Route;
 use crate::schedule::timetable::{Missed, Timetable};
@@ -25,6 +27,8 @@ pub struct When {
 pub struct Starts<'a> {
     pub webhooks: Vec<When>,
     pub timetable: Option<Timetable>,
+    pub failed: FailedRules,
+    pub silence: Option<Silence>,
     /// The time zone of the rule.
     pub zone: Named,
     /// `timezone:` of a rule that does not start by itself: only steps can need it.
@@ -37,13 +41,15 @@ pub struct Starts<'a> {
 pub fn read<'a>(fields: &mut Fields<'a>, zone: &Named) -> Starts<'a> {
     let (when, own, missed) = (fields.must("when"), fields.may("timezone"), fields.may("missed"));
     let own_zone = own.as_ref().and_then(read_zone);
-    let mut starts = Starts { webhooks: Vec::new(), timetable: None, zone: own_zone.unwrap_or_else(|| zone.clone()), idle_zone: None };
+    let zone = own_zone.unwrap_or_else(|| zone.clone());
+    let mut starts = Starts { webhooks: Vec::new(), timetable: None, failed: FailedRules::default(), silence: None, zone, idle_zone: None };
     let mut schedules = Vec::new();
-    let mut is_timed = false;
+    let (mut is_timed, mut is_silent) = (false, false);
     if let Some(item) = when {
         for one in item.one_or_more("write what starts the rule, such as { webhook: /path }").unwrap_or_default() {
             is_timed |= TIMING.iter().any(|key| one.node.has(key));
-            read_one(&one, &mut starts.webhooks, &mut schedules);
+            is_silent |= one.node.has("silent");
+            read_one(&one, &mut starts, &mut schedules);
         }
         if schedules.len() > MOST_SCHEDULES {
             item.problem(format!("a rule can have at most {MOST_SCHEDULES} schedules")).label("split it into two rules").add();
@@ -51,10 +57,10 @@ pub fn read<'a>(fields: &mut Fields<'a>, zone: &Named) -> Starts<'a> {
     }
     let missed_is = missed.as_ref().map(read_missed);
     // What is wrong with a schedule was reported there.
-    if !is_timed {
-        if let Some(item) = &missed {
-            no_effect(item, "missed");
-        }
+    if let Some(item) = missed.as_ref().filter(|_| !is_timed) {
+        no_effect(item, "missed");
+    }
+    if !is_timed && !is_silent {
         return Starts { idle_zone: own, ..starts };
     }
     if !schedules.is_empty() {
@@ -98,7 +104,7 @@ fn read_missed(item: &Item) -> Option<Missed> {
 }
 
 /// Reads one map under `when:`.
-fn read_one(one: &Item, webhooks: &mut Vec<When>, schedules: &mut Vec<(Schedule, String)>) {
+fn read_one(one: &Item, starts: &mut Starts, schedules: &mut Vec<(Schedule, String)>) {
     match one.node {
         Node::Bool(_) => {
             one.problem("`when:` must say what starts the rule").label("write { webhook: /path }, or { at: \"09:00\" }").add();
@@ -112,16 +118,37 @@ fn read_one(one: &Item, webhooks: &mut Vec<When>, schedules: &mut Vec<(Schedule,
     }
     let Some(mut when) = one.fields("`when:`") else { return };
     let is_timed = TIMING.iter().any(|key| when.has(key));
-    let address = match (is_timed, when.has("webhook")) {
-        (false, _) if !FOREIGN.iter().any(|(key, _)| when.has(key)) => when.must("webhook"),
-        _ => when.may("webhook"),
-    };
+    let is_foreign = FOREIGN.iter().any(|(key, _)| when.has(key));
+    let address =
+        if is_timed || when.has("failed") || when.has("silent") || is_foreign { when.may("webhook") } else { when.must("webhook") };
     let methods = when.may("method").map(|i| read_methods(&i));
     if let Some(address) = address.as_ref().filter(|_| is_timed) {
         let draft = address.problem("a webhook and a time are two ways to start, so each is an entry of its own").at_key();
         draft.label("write a list: when: [{ webhook: /path }, { at: \"09:00\" }]").add();
     }
     schedules.extend(timing::read(&mut when));
+    if let Some(failed) = when.may("failed") {
+        if is_timed || address.is_some() {
+            let other = if is_timed { "a time" } else { "a webhook" };
+            let draft = failed.problem(format!("{other} and a failure are two ways to start, so each is an entry of its own")).at_key();
+            draft.label("write a list: when: [{ webhook: /path }, { failed: any }]").add();
+        }
+        failed::read(&failed, &mut starts.failed);
+    }
+    match &when.may("silent") {
+        Some(silent) => {
+            if let Some(other) = address.as_ref().or((is_timed || when.has("failed")).then_some(silent)) {
+                let draft = other.problem("a silence and something else are two ways to start, so each is an entry of its own").at_key();
+                draft.label("write a list: when: [{ silent: /path, for: 6 hours }, { webhook: /path }]").add();
+            }
+            let silence = silent::read(silent, &mut when, &starts.zone);
+            if silence.is_some() && starts.silence.is_some() {
+                silent.problem("a rule waits for one silence").at_key().label("write a rule of its own for this one").add();
+            }
+            starts.silence = silence.or(starts.silence.take());
+        }
+        None => silent::look_at_keys(&mut when),
+    }
     if let Some(address) = &address
         && let Node::List(addresses) = address.node
     {
@@ -139,7 +166,7 @@ fn read_one(one: &Item, webhooks: &mut Vec<When>, schedules: &mut Vec<(Schedule,
         && let Some(text) = address.text()
     {
         match Route::read(&text) {
-            Ok(route) => webhooks.push(When { route, methods: methods.filter(|m| !m.is_empty()) }),
+            Ok(route) => starts.webhooks.push(When { route, methods: methods.filter(|m| !m.is_empty()) }),
             Err(no) => {
                 let draft = address.problem(no.message).label(no.label);
                 match no.meant {
@@ -159,7 +186,7 @@ fn read_one(one: &Item, webhooks: &mut Vec<When>, schedules: &mut Vec<(Schedule,
 }
 
 /// Words of other tools in `when:`.
-const FOREIGN: [(&str, &str); 18] = [
+const FOREIGN: [(&str, &str); 23] = [
     ("path", "webhook"),
     ("url", "webhook"),
     ("address", "webhook"),
@@ -173,11 +200,16 @@ const FOREIGN: [(&str, &str); 18] = [
     ("hourly", "write every: 1 hour"),
     ("weekly", "write at: \"09:00\" with days: [monday]"),
     ("monthly", "write at: \"09:00\" with days: first day of month"),
-    ("on_days", "days"),
     ("weekday", "days"),
     ("weekdays", "days"),
     ("day", "days"),
     ("crontab", "cron"),
+    ("silence", "silent"),
+    ("quiet", "silent"),
+    ("error", "failed"),
+    ("on_error", "failed"),
+    ("failure", "failed"),
+    ("on_failure", "failed"),
 ];
 
 /// `when: /orders`, `when: POST /orders` and `when: every 5 minutes`.

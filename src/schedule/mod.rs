@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cron;
 pub mod days;
 pub mod timetable;
+pub mod window;
 pub mod zone;
 
 use jiff::civil::{Date, Time};

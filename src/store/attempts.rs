@@ -8,6 +8,7 @@ use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, Run, State};
 use crate::model::second_error;
+use crate::store::starts::{FailedRun, FailureReport};
 use crate::text::printable::short;
 
 /// How often a run may crash the program.
@@ -15,7 +16,7 @@ pub(super) const MOST_CRASHES: u32 = 3;
 
 /// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards; if that failed, too,
 /// both. Of what the run saved, this needs only its unfinished elements and [`ON_ERROR`](second_error::ON_ERROR).
-pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
+pub fn why(run: &Run, attempts: &[Attempt]) -> String {
     if run.state != State::Failed {
         return attempts.last().map(|a| a.said.clone()).unwrap_or_default();
     }
@@ -54,6 +55,13 @@ pub(super) fn too_often() -> String {
     format!(
         "Doorbell crashed or hung {MOST_CRASHES} times while it was computing this step, so the run is quarantined: it does not run again by itself; please report it. To try it again, use `doorbell replay`"
     )
+}
+
+/// What rules are told of a run that the store itself ended as failed, with this entry.
+pub(super) fn failure_of(last: &Attempt, rule: &str, event: EventId, address: &str) -> FailureReport {
+    let step = format!("step {}", last.place.step.saturating_add(1));
+    let (rule, tries, message) = (&rule.into(), last.number, &last.said);
+    FailureReport::of(&FailedRun { rule, step: &step, message, status: None, tries, event, address })
 }
 
 /// The last history entry of a quarantined run.

@@ -23,9 +23,11 @@ use crate::model::answer::{Answered, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
+use crate::model::remembered::MemoryChange;
 use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
 use crate::store::commits::Commits;
 use crate::store::news::News;
+use crate::store::starts::{Claim, FailureReport, Failures, ScheduleProgress, SilenceProgress};
 
 /// Why the store could not complete an operation.
 #[derive(Debug)]
@@ -104,33 +106,13 @@ pub struct Delivery {
     pub remembered: Duration,
 }
 
-/// A moment at which a rule starts by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
-    pub rule: Arc<str>,
-    pub planned: Timestamp,
-}
-
-/// How far a rule that starts by itself has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScheduleProgress {
-    pub rule: String,
-    /// Its schedules, as text that is different for different ones.
-    pub timing: String,
-    /// Everything until then is settled: moments were started, or do not count.
-    pub since: Timestamp,
-    /// The last moment that was started.
-    pub last: Option<Timestamp>,
-}
-
 /// An event to be stored, with the runs that it starts.
 #[derive(Debug)]
 pub struct Accept {
     pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
-    /// If the event is a moment of a rule: it is claimed in the same transaction, and takes the place of an earlier moment whose
-    /// run still waits for another one of its lane.
-    pub moment: Option<Moment>,
+    /// What the event stands for, if it is no request: claimed in the same transaction.
+    pub claim: Option<Claim>,
     /// How to recognise the delivery if it arrives again; one match is enough.
     pub deliveries: Vec<Delivery>,
     /// Whether the sender's identity was verified. Anybody else may only have guessed the delivery's id.
@@ -158,7 +140,7 @@ pub enum Accepted {
     /// ([`Event::request_hash`]), the state of the answer (`answer_state`) is empty, and failed runs are restarted only for a
     /// verified sender. The same applies to events stored before request hashes existed.
     Again { first: EventId, is_same: bool, restarted: usize, answer_state: AnswerState },
-    /// The moment was claimed before, by this owner or another, or no longer counts. Nothing was stored.
+    /// What the event stands for was claimed before, by this owner or another, or no longer counts. Nothing was stored.
     Claimed,
 }
 
@@ -168,8 +150,19 @@ pub struct Record {
     pub run: Arc<Run>,
     pub attempts: Arc<Vec<Attempt>>,
     pub answer: Option<SealedAnswer>,
+    /// What else belongs to this step, if anything does.
+    pub also: Option<Arc<Also>>,
     /// Whether the owner continues with the run immediately. Otherwise a waiting run is released and is due at `run.due`.
     pub goes_on: bool,
+}
+
+/// What is stored together with an attempt.
+#[derive(Debug, Default)]
+pub struct Also {
+    /// The run has failed, and rules start then.
+    pub failure: Option<FailureReport>,
+    /// What is remembered from now on.
+    pub memory: Option<MemoryChange>,
 }
 
 /// The result of recording.
@@ -178,6 +171,8 @@ pub enum Recorded {
     Recorded,
     /// The run now belongs to another owner, or has ended. Nothing was recorded; the new owner does the rest.
     LeaseLost,
+    /// What is remembered is not what the step found ([`MemoryChange::before`]). Nothing was recorded; the run is where it was.
+    Changed,
 }
 
 /// The state of the answer that a rule gives to an event's caller.
@@ -410,6 +405,19 @@ pub trait Store: Send + Sync {
     fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>>;
     /// Goes on with these rules from the given moments (what they started last stays), and forgets those that are `gone`.
     fn set_schedules(&self, from: Vec<ScheduleProgress>, gone: Vec<String>) -> Doing<'_, ()>;
+    /// The failures that rules are to be told of. Those are counted by `record`, and by whatever else ends a run as failed.
+    fn failures(&self) -> Doing<'_, Vec<Failures>>;
+    /// Forgets kinds of failures, by their keys, because no rule wants to be told.
+    fn forget_failures(&self, keys: Vec<String>) -> Doing<'_, ()>;
+    /// The silences that rules wait for.
+    fn silences(&self) -> Doing<'_, Vec<SilenceProgress>>;
+    /// Notes when something was last heard (`told` does not matter), and forgets the rules that are `gone`. A silence that a rule
+    /// was told of has ended if something was heard after that, or if the rule now waits for another one.
+    fn set_silences(&self, noted: Vec<SilenceProgress>, gone: Vec<String>) -> Doing<'_, ()>;
+    /// What is remembered under a key, as JSON. `record` changes it.
+    fn recall(&self, key: String, now: Timestamp) -> Doing<'_, Option<String>>;
+    /// Writes something that changes nothing. Returns once it is safely on disk, so it shows whether anything can be saved.
+    fn touch(&self) -> Doing<'_, ()>;
     /// How the commits of this owner go.
     fn commits(&self) -> Arc<Commits>;
     /// Tells whenever this owner has changed something.
@@ -477,6 +485,8 @@ pub trait Queries: Send + Sync {
     fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>>;
     /// How far each rule that starts by itself has come.
     fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>>;
+    /// The silences that rules wait for.
+    fn silences(&self) -> Doing<'_, Vec<SilenceProgress>>;
     /// How many bytes are in use.
     fn size(&self) -> Doing<'_, u64>;
 }

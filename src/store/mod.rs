@@ -1,7 +1,7 @@
 //! Where events and runs are stored. A backend is a folder that implements the [`contract`].
 
 pub mod answered;
-mod attempts;
+pub mod attempts;
 pub mod audit;
 pub mod body_text;
 pub mod commits;
@@ -15,6 +15,7 @@ pub mod news;
 #[cfg(test)]
 mod postgres;
 mod sqlite;
+pub mod starts;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Setup, unable, until};
+use crate::harness::{Setup, Target, json, unable, until};
 
 /// A small disk in memory, mounted at a folder.
 pub struct MemoryDisk(PathBuf);
@@ -68,6 +68,27 @@ fn a_full_data_disk_asks_senders_to_retry_and_loses_nothing() {
     let mut done = written();
     done.sort_unstable();
     assert_eq!(done, accepted, "once each");
+}
+
+#[test]
+#[cfg_attr(not(can_mount), ignore = "needs root and `mount`: no disk can be mounted here")]
+fn while_the_data_disk_is_full_no_heartbeat_is_sent() {
+    let target = Target::new(&[&json(200, "")]);
+    let setup = Setup::with(RULES);
+    let disk = MemoryDisk::new(setup.path("data"), "4m");
+    let doorbell = setup.serve_with(&["--heartbeat", &target.url("/ping"), "--heartbeat-every", "1 second"]);
+    until("it is sent", || !target.calls().is_empty());
+    let mut text = "x".repeat(100_000);
+    // Until nothing fits any more, however small it is.
+    until("the disk is full", || {
+        if doorbell.post("/a", &format!("{{\"n\": 1, \"text\": \"{text}\"}}")).status == 503 {
+            text.truncate(text.len() / 2);
+        }
+        doorbell.logged("heartbeat could not be sent: nothing can be saved")
+    });
+    disk.resize("64m");
+    let sent = target.calls().len();
+    until("it is sent again", || target.calls().len() > sent);
 }
 
 #[test]

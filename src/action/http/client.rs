@@ -18,6 +18,7 @@ use super::servers::{CallResult, Servers};
 use super::target::{Target, server_of};
 use crate::action::attempt_context::AttemptContext;
 use crate::model::event::HOPS;
+use crate::model::origin::AFTER_FAILURE;
 use crate::tally::Durations;
 
 /// The maximum number of bytes read from a response.
@@ -113,6 +114,9 @@ impl Net {
     /// Sends a call and reads the response, up to the limits.
     pub async fn send(&self, call: Call, context: &AttemptContext) -> Result<Got, Unsent> {
         let mut marks = vec![("idempotency-key", context.idempotency_key()), (HOPS, context.hops.to_string())];
+        if context.is_after_failure {
+            marks.push((AFTER_FAILURE, "1".to_owned()));
+        }
         // A rule may say itself which trace its calls belong to.
         let is_own = |name: &str| call.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         marks.extend(context.trace.iter().filter(|(name, _)| !is_own(name)).cloned());
@@ -225,12 +229,26 @@ impl Net {
 
     /// Fetches the content at an address for Doorbell itself, not for a rule. Only status 200 counts as success.
     pub async fn fetch(&self, url: &str, timeout: Duration) -> Result<Vec<u8>, String> {
+        match self.get(url, timeout).await? {
+            got if got.status == 200 => Ok(got.body),
+            got => Err(format!("it answered {}", got.status)),
+        }
+    }
+
+    /// Calls an address for Doorbell itself, whose content does not matter. Any status 2xx counts as success.
+    pub async fn visit(&self, url: &str, timeout: Duration) -> Result<(), String> {
+        match self.get(url, timeout).await? {
+            got if (200..300).contains(&got.status) => Ok(()),
+            got => Err(format!("it answered {}", got.status)),
+        }
+    }
+
+    async fn get(&self, url: &str, timeout: Duration) -> Result<Got, String> {
         let url = Url::parse(url).map_err(|e| format!("its address cannot be read: {e}"))?;
         let (headers, body, targets) = (Vec::new(), Vec::new(), Vec::new());
         let call = Call { method: "GET".into(), url, headers, body, targets, is_chosen: false, follow: false, server: None };
         match self.call(call, &[], timeout).await {
-            Ok(got) if got.status == 200 => Ok(got.body),
-            Ok(got) => Err(format!("it answered {}", got.status)),
+            Ok(got) => Ok(got),
             Err(Unsent::Again(why) | Unsent::Never(why) | Unsent::Resting(why, _)) => Err(why),
             Err(Unsent::Crowded(_)) => Err("too many calls to its server are waiting".into()),
         }

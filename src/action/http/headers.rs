@@ -6,11 +6,12 @@ use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::event::HOPS;
+use crate::model::origin::AFTER_FAILURE;
 use crate::yaml::fields::Item;
 use crate::yaml::place::scalar;
 
 /// Headers that Doorbell sets itself.
-const OWN_HEADERS: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key", HOPS];
+const OWN_HEADERS: [&str; 7] = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key", HOPS, AFTER_FAILURE];
 
 /// The compiled headers of a call or a response.
 #[derive(Debug, Clone, Default)]

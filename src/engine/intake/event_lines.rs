@@ -33,11 +33,17 @@ pub enum Told {
     Runs { status: Option<u16>, names: Vec<Arc<str>>, count: usize },
     /// The delivery was received before.
     Again,
+    /// These rules start because another one has failed, or nothing came, or the first ones of this many.
+    Started { names: Vec<Arc<str>>, count: usize },
     /// A rule starts by itself, and its steps run or not.
     ByItself { runs: bool },
 }
 
 impl Told {
+    pub fn by_itself(started: &[Started]) -> Self {
+        Told::Started { names: started.iter().take(MOST_NAMES).map(|s| s.rule.name.clone()).collect(), count: started.len() }
+    }
+
     pub fn runs(started: &[Started], status: Option<u16>) -> Self {
         Told::Runs { status, names: started.iter().take(MOST_NAMES).map(|s| s.rule.name.clone()).collect(), count: started.len() }
     }
@@ -49,18 +55,24 @@ impl fmt::Display for EventLine {
         match &self.what {
             Told::ByItself { runs: true } => f.write_str("it starts by itself"),
             Told::ByItself { runs: false } => f.write_str("it is time, but its `if:` is not true"),
+            Told::Started { count: 0, .. } => f.write_str("no rule runs"),
+            Told::Started { names, count } => f.write_str(&runs(names, *count)),
             Told::Again => f.write_str("received before, so nothing runs again"),
             Told::Runs { status, count: 0, .. } => write!(f, "no rule runs, answered {}", status.unwrap_or_default()),
             Told::Runs { status, names, count } => {
-                let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-                let more = count - names.len();
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                let verb = if *count == 1 { "runs" } else { "run" };
                 let answer = status.map_or_else(|| "the sender waits for its answer".to_owned(), |status| format!("answered {status}"));
-                write!(f, "{}{more} {verb}, {answer}", names.join(", "))
+                write!(f, "{}, {answer}", runs(names, *count))
             }
         }
     }
+}
+
+/// `` `A`, `B` and 2 more run ``
+fn runs(names: &[Arc<str>], count: usize) -> String {
+    let more = count - names.len();
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more} {}", names.join(", "), if count == 1 { "runs" } else { "run" })
 }
 
 /// Where events are told.

@@ -3,6 +3,7 @@
 //! Nothing is answered with a 2xx before the store has committed. What a rejected sender is told is in [`refusal`].
 
 pub mod catcher;
+pub mod ears;
 pub mod event_lines;
 pub mod kept_requests;
 pub mod key_cache;
@@ -23,6 +24,7 @@ use crate::action::pending_replies::{PendingReplies, WaitingCaller};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
 use crate::engine::intake::catcher::Catcher;
+use crate::engine::intake::ears::Ears;
 use crate::engine::intake::event_lines::{EventLine, EventLines, Told};
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
@@ -62,6 +64,8 @@ const LARGE: usize = 64 << 10;
 
 /// Accepts requests.
 pub struct Intake {
+    /// For rules that wait for silence.
+    pub ears: Arc<Ears>,
     pub rules: Arc<ArcSwap<InForce>>,
     pub store: Arc<dyn Store>,
     pub worker: Worker,
@@ -319,7 +323,7 @@ impl Intake {
             self.event_lines.tell(|| EventLine { received, method: event.method.clone(), address: event.address.clone(), what: what() });
         };
         let accept = Accept {
-            moment: None,
+            claim: None,
             deliveries: deliveries(address, &event.address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
             is_vouched: !address.guard.is_open(),
@@ -378,6 +382,7 @@ impl Intake {
         let doubt = self.worker.doubt(accept.event.id);
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
+                self.ears.hear(&event.address, event.received);
                 crash(Point::HandOver);
                 let results: Vec<StartResult> = runs.iter().map(|(_, result)| *result).collect();
                 doubt.resolved();

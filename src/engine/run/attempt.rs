@@ -101,6 +101,7 @@ impl Try {
             place: run.place,
             replays: run.replays,
             hops: hops(&self.event.headers) + 1,
+            is_after_failure: self.event.is_after_failure(),
             at: Timestamp::now(),
             timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),
             bodies: self.bodies.clone(),

@@ -1,10 +1,13 @@
-//! Where file writers note what they are about to do: in the store.
+//! Where file writers note what they are about to do, and where rules find what they remember: in the store.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::action::files::writer::Ledger;
+use crate::action::memory::MemoryReader;
 use crate::model::intent::Intent;
 use crate::store::contract::{EffectKey, Store};
 
@@ -24,5 +27,14 @@ impl Ledger for StoreLedger {
     }
     fn forget(&self, file: &str) {
         self.store.forget(&self.folder, file);
+    }
+}
+
+/// The store, as steps read what is remembered.
+pub struct StoreMemory(pub Arc<dyn Store>);
+
+impl MemoryReader for StoreMemory {
+    fn find(&self, key: String, now: Timestamp) -> Pin<Box<dyn Future<Output = Result<Option<String>, String>> + Send + '_>> {
+        Box::pin(async move { self.0.recall(key, now).await.map_err(|e| e.to_string()) })
     }
 }

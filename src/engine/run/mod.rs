@@ -2,9 +2,11 @@
 //! the results.
 
 pub mod attempt;
+pub mod failure_watch;
 pub mod ledger;
 pub mod observer;
 pub mod old_rules;
+pub mod recorder;
 pub mod recovery;
 mod run_memory;
 pub mod runs_in_process;

@@ -16,7 +16,7 @@ pub struct Observer {
 impl Observer {
     /// Attempts of a run were recorded, and this is the run after them. The event is missing if it cannot be read.
     pub fn recorded(&self, run: &Run, attempts: &[Attempt], event: Option<&Event>) {
-        let path = event.map_or(Some(""), |event| event.scheduled_rule().is_none().then_some(&*event.address));
+        let path = event.map_or(Some(""), |event| event.is_request().then_some(&*event.address));
         self.counters.recorded(run, attempts, path);
         if let (Some(traces), Some(event)) = (&self.traces, event) {
             traces.recorded(run, attempts, event);

@@ -20,8 +20,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::action::world::World;
 use crate::engine::run::attempt::{CRASHED, Loop, Try, dice, into_record, until};
-use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
+use crate::engine::run::recorder::{Attempted, NotRecorded, PAUSE, Recorder};
 use crate::engine::run::run_memory::RunMemory;
 use crate::engine::run::runs_in_process::{Doubt, InHand, Lost, RunsInProcess};
 use crate::engine::run::told_pauses::ToldPauses;
@@ -29,14 +29,14 @@ use crate::engine::run::watchdog::Watchdog;
 use crate::engine::task::memory::Taken;
 use crate::model::answer::{Answer, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
-use crate::model::outcome::{Outcome, Receipt};
+use crate::model::outcome::Outcome;
 use crate::model::retry::Plan;
 use crate::model::run::{Attempt, Run, State, StepFacts};
 use crate::model::step_graph::StepGraph;
 use crate::planted::{Point, crash};
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
-use crate::store::contract::{Error, Record, Recorded, StartResult, Store};
+use crate::store::contract::{Error, StartResult, Store};
 
 /// The maximum number of runs in progress at a time.
 const MAX_IN_HAND: usize = 1_024;
@@ -44,8 +44,6 @@ const MAX_IN_HAND: usize = 1_024;
 const MAX_LEASE: usize = 128;
 /// How often the store is checked for runs that another process has put there.
 const LOOK: Duration = Duration::from_secs(1);
-/// The pause before the store is asked again after an error.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Executes runs.
 #[derive(Clone)]
@@ -58,11 +56,10 @@ struct Inner {
     watchdog: Arc<Watchdog>,
     permits: Arc<Semaphore>,
     wake: Arc<Notify>,
-    stopping: AtomicBool,
     in_process: Arc<RunsInProcess>,
     run_memory: Arc<RunMemory>,
     told_pauses: ToldPauses,
-    observer: Observer,
+    recorder: Recorder,
     /// Set when the store may have leased runs without the reply arriving.
     is_in_doubt: AtomicBool,
 }
@@ -74,21 +71,20 @@ pub struct RunPermits {
 }
 
 impl Worker {
-    pub fn new(store: Arc<dyn Store>, world: World, rules: RulesOfRuns, watchdog: Arc<Watchdog>, observer: Observer) -> Self {
+    pub fn new(world: World, rules: RulesOfRuns, watchdog: Arc<Watchdog>, recorder: Recorder) -> Self {
         let (permits, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
         let run_memory = RunMemory::new(wake.clone());
         Self(Arc::new(Inner {
-            store,
+            store: recorder.store.clone(),
             world,
             rules,
             watchdog,
             permits,
             wake,
-            stopping: AtomicBool::new(false),
             in_process: Arc::default(),
             run_memory,
             told_pauses: ToldPauses::default(),
-            observer,
+            recorder,
             is_in_doubt: AtomicBool::new(false),
         }))
     }
@@ -159,7 +155,7 @@ impl Worker {
     /// Executes what is due in the store, forever.
     pub async fn work(&self) {
         let inner = &self.0;
-        while !inner.stopping.load(Ordering::Relaxed) {
+        while !inner.recorder.stopping.load(Ordering::Relaxed) {
             if let Err(e) = self.take_up_lost().await {
                 self.pause(&e).await;
                 continue;
@@ -206,7 +202,7 @@ impl Worker {
 
     /// Starts nothing new and waits until the runs in progress are done, for at most `grace`. The rest stays in the store.
     pub async fn stop(&self, grace: Duration) {
-        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.recorder.stopping.store(true, Ordering::Relaxed);
         self.0.in_process.close();
         self.wake();
         let all = self.0.permits.acquire_many(MAX_IN_HAND as u32);
@@ -263,7 +259,7 @@ impl Worker {
         let next =
             next.unwrap_or_else(|| Run { state: State::Failed, place: run.failed_at.unwrap_or(run.place), failed_at: None, ..run.clone() });
         let goes_on = !next.rests(at) && !next.takes_up();
-        match self.record(next, vec![attempt], None, goes_on, None, Some(&event)).await {
+        match self.0.recorder.record(Attempted { goes_on, ..Attempted::new(next, vec![attempt]) }, Some(&event)).await.ok() {
             Some(run) if run.state == State::Waiting && goes_on => {
                 hand.turn = run.turn;
                 self.drive(hand, run, event, ready).await;
@@ -296,7 +292,7 @@ impl Worker {
         // The elements of the current `for_each`, computed once.
         let mut gone_through: Option<Loop> = None;
         let plan = Plan::default();
-        while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
+        while run.state == State::Waiting && !inner.recorder.stopping.load(Ordering::Relaxed) {
             let step = rule.step(&run);
             if step.is_none() && run.place.step != UNDECIDED {
                 run.state = State::Done;
@@ -336,13 +332,14 @@ impl Worker {
                 (facts, Outcome::failed(rule.why_undecided()))
             };
             let mut outcome = outcome.for_history(&vault, facts.save_as.is_some());
+            let memory = if let Outcome::Done(success) = &mut outcome { success.memory.take() } else { None };
             if matches!(outcome, Outcome::Entered) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
                 continue;
             }
             if matches!(outcome, Outcome::Deferred(_)) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
-                self.record(run, attempts, None, false, None, Some(&event)).await;
+                let _ = inner.recorder.record(Attempted::new(run, attempts), Some(&event)).await;
                 return hand.settled();
             }
             let (now, dice) = (Timestamp::now(), dice(&run));
@@ -358,6 +355,7 @@ impl Worker {
             let is_told = inner.told_pauses.tells(&run, &outcome, now);
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
+            let status = if let Outcome::Failed { status, .. } = &outcome { *status } else { None };
             let (word, said, answer, receipt) = into_record(outcome);
             let bodies = bodies.and_then(|kept| kept.take(&vault));
             let attempt = Attempt { outcome: word.into(), said, bodies, ..attempt };
@@ -375,12 +373,16 @@ impl Worker {
                 // Saved values need memory as well; if there is none, the run waits in the store.
                 let paused = rests || !inner.run_memory.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
-                match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt, Some(&event)).await {
-                    Some(recorded) => {
+                let attempts = std::mem::take(&mut attempts);
+                let attempted = Attempted { run, attempts, answer, goes_on: !paused, receipt, status, memory };
+                match inner.recorder.record(attempted, Some(&event)).await {
+                    Ok(recorded) => {
                         hand.turn = recorded.turn;
                         run = recorded;
                     }
-                    None => return hand.settled(),
+                    Err(NotRecorded::Gone) => return hand.settled(),
+                    // It is taken up again from the store, as a lost one.
+                    Err(NotRecorded::Changed) => return,
                 }
                 if paused {
                     self.wake();
@@ -403,7 +405,7 @@ impl Worker {
             format!("the body of the event can no longer be read ({why}); restore a backup, or ask the sender to send the event again");
         tracing::error!(event = %run.event, rule = %run.rule, "run failed: {said}");
         let attempt = self.attempt(&run, at, clock, "failed", said);
-        self.record(Run { state: State::Failed, ..run }, vec![attempt], None, false, None, None).await;
+        let _ = self.0.recorder.record(Attempted::new(Run { state: State::Failed, ..run }, vec![attempt]), None).await;
         hand.settled();
         self.wake();
     }
@@ -442,7 +444,7 @@ impl Worker {
         let attempt = self.attempt(&run, at, clock, "", String::new());
         let next = run.after(&mut outcome, &facts, at, dice);
         let (word, said, ..) = into_record(outcome);
-        self.record(next, vec![Attempt { outcome: word.into(), said, ..attempt }], None, false, None, None).await;
+        let _ = self.0.recorder.record(Attempted::new(next, vec![Attempt { outcome: word.into(), said, ..attempt }]), None).await;
         hand.settled();
         self.wake();
     }
@@ -454,43 +456,5 @@ impl Worker {
     fn too_late(&self, rule: &Rule, step: u32, due: Timestamp, event: &Event) -> bool {
         let deadline = event.received.checked_add(rule.answer_within).unwrap_or(event.received);
         rule.responds_from(step) && due > deadline && self.0.world.pending.waits(event.id)
-    }
-
-    /// Records until the store succeeds: an effect that is done is never repeated because of a full disk. Returns the run;
-    /// `None` if it now belongs to another owner, or if Doorbell stops first.
-    async fn record(
-        &self,
-        run: Run,
-        attempts: Vec<Attempt>,
-        answer: Option<SealedAnswer>,
-        goes_on: bool,
-        receipt: Option<Receipt>,
-        event: Option<&Event>,
-    ) -> Option<Run> {
-        let mut told = false;
-        let record = Record { run: Arc::new(run), attempts: Arc::new(attempts), answer, goes_on };
-        loop {
-            match self.0.store.record(record.clone()).await {
-                Ok(Recorded::Recorded) => {
-                    drop(receipt);
-                    self.0.observer.recorded(&record.run, &record.attempts, event);
-                    let run = Arc::unwrap_or_clone(record.run);
-                    return Some(Run { unsaved: Vec::new(), turn: run.turn + 1, ..run });
-                }
-                Ok(Recorded::LeaseLost) => {
-                    tracing::warn!(event = %record.run.event, rule = %record.run.rule, "run has been taken over by another worker");
-                    return None;
-                }
-                Err(e) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(event = %record.run.event, "result cannot be saved yet: {e}");
-                    }
-                    if self.0.stopping.load(Ordering::Relaxed) {
-                        return None;
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
     }
 }

@@ -1,39 +1,25 @@
-//! Makes the event of a rule that starts by itself, saves it, and hands its run over.
+//! Saves the event of rules that start without a request, and hands its runs over.
 //!
-//! When that happens is decided by [`super::timekeeper`], or by a person.
+//! When that happens is decided by [`super::timekeeper`], [`super::failure_teller`], [`super::silence_watcher`], or a person.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::made::{self, Start};
 use crate::engine::intake::event_lines::{EventLine, EventLines, Told};
 use crate::engine::intake::new_run;
 use crate::engine::run::worker::Worker;
 use crate::engine::tallies::counters::Counters;
 use crate::model::budget::Allowance;
-use crate::model::event::{Event, EventId, SCHEDULE};
-use crate::rule::Rule;
+use crate::model::event::{Event, EventId};
+use crate::model::origin::Origin;
 use crate::rule::ruleset::InForce;
-use crate::schedule::timetable::Timetable;
 use crate::store::answered::NOBODY;
-use crate::store::contract::{Accept, Accepted, Error, Moment, Store};
-
-/// What starts a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
-    /// The moment for which it starts.
-    pub planned: Timestamp,
-    /// The moment before, if the rule was started then.
-    pub previous: Option<Timestamp>,
-    /// How many moments were missed.
-    pub missed: usize,
-    /// Whether somebody asked for it, so that no moment of the schedule is used up.
-    pub is_by_hand: bool,
-}
+use crate::store::contract::{Accept, Accepted, Error, Store};
+use crate::store::starts::{Claim, Moment};
 
 /// Starts rules without a request.
 #[derive(Clone)]
@@ -53,16 +39,22 @@ impl Starter {
         let ruleset = &in_force.ruleset;
         let found = ruleset.rule(name).filter(|rule| rule.enabled).and_then(|rule| Some((rule, rule.timetable.as_ref()?)));
         let Some((rule, timetable)) = found else { return Ok(None) };
-        let event = made(rule, timetable, start, EventId(Uuid::now_v7()), Timestamp::now());
+        let event = made::moment(rule, timetable, start, EventId(Uuid::now_v7()), Timestamp::now());
+        let moment = Moment { rule: rule.name.clone(), planned: start.planned };
+        self.begin(&in_force, event, (!start.is_by_hand).then_some(Claim::Moment(moment))).await
+    }
+
+    /// Saves an event and starts the rules that it is for. Returns its id; `None` if what it stands for was claimed before.
+    pub async fn begin(&self, in_force: &InForce, event: Event, claim: Option<Claim>) -> Result<Option<EventId>, Error> {
+        let ruleset = &in_force.ruleset;
         let answering = ruleset.answering(&event);
         let decided = ruleset.decided(&event, Allowance::Full).unwrap_or_default();
         let permits = self.worker.room_for(answering.len(), &event);
         let event = Arc::new(event);
-        let moment = (!start.is_by_hand).then(|| Moment { rule: rule.name.clone(), planned: start.planned });
         let accept = Accept {
             event: event.clone(),
             runs: answering.iter().map(new_run).collect(),
-            moment,
+            claim,
             deliveries: Vec::new(),
             is_vouched: true,
             ruleset: in_force.number,
@@ -74,14 +66,20 @@ impl Starter {
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 doubt.resolved();
-                self.counters.moment(name, runs.first().map(|(_, result)| *result));
+                for rule in ruleset.rules_for(&event) {
+                    let started = runs.iter().find(|(run, _)| run.rule == rule.name);
+                    self.counters.moment(&rule.name, started.map(|(_, result)| *result));
+                }
                 let rules = answering.iter().map(|started| started.rule.clone()).collect();
                 self.worker.hand_over(runs, rules, &ruleset.vault, &event, permits);
                 self.event_lines.tell(|| EventLine {
                     received: event.received,
                     method: event.method.clone(),
                     address: event.address.clone(),
-                    what: Told::ByItself { runs: !answering.is_empty() },
+                    what: match event.origin() {
+                        Origin::Failure(_) | Origin::Silence(_) => Told::by_itself(&answering),
+                        _ => Told::ByItself { runs: !answering.is_empty() },
+                    },
                 });
                 Ok(Some(event.id))
             }
@@ -96,27 +94,5 @@ impl Starter {
                 Err(e)
             }
         }
-    }
-}
-
-/// The event of a moment, as rules see it.
-pub fn made(rule: &Rule, timetable: &Timetable, start: Start, id: EventId, received: Timestamp) -> Event {
-    let spelled = |moment: Timestamp| Value::from(timetable.local(moment).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string());
-    let mut body = Map::new();
-    body.insert("planned".to_owned(), spelled(start.planned));
-    if let Some(previous) = start.previous {
-        body.insert("previous".to_owned(), spelled(previous));
-    }
-    body.insert("missed".to_owned(), start.missed.into());
-    let body = Value::Object(body);
-    Event {
-        id,
-        received,
-        method: SCHEDULE.to_owned(),
-        address: rule.name.to_string(),
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        raw: Bytes::from(body.to_string()),
-        body,
-        ..Event::nobody()
     }
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::task::{JoinError, JoinSet};
 
-use super::starter::{Start, Starter};
+use super::made::Start;
+use super::starter::Starter;
 use crate::model::event::EventId;
 use crate::rule::ruleset::InForce;
 use crate::schedule::timetable::{Due, Look};
-use crate::store::contract::{Error, ScheduleProgress};
+use crate::store::contract::Error;
+use crate::store::starts::ScheduleProgress;
 
 /// How often the clock and the rules are looked at, at least: either may change at any time.
 const LOOK: Duration = Duration::from_secs(1);

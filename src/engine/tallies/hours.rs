@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::listed::Listed;
 use super::of_rule::AtAddress;
-use crate::model::event::SCHEDULE;
 use crate::model::hourly::{Hour, HourlyCounts};
+use crate::model::origin::SCHEDULE;
 
 /// The most counts that wait while the store cannot be written to; above that, the latest are lost.
 const MOST: usize = 100_000;

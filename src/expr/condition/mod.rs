@@ -25,9 +25,11 @@ use serde_json::Value;
 
 use crate::expr::comparison::{compare, same, spelled};
 use crate::expr::field::{Field, Found, Values};
-use crate::expr::moment::moment;
+use crate::expr::moment::{When, moment, when};
 use crate::expr::spell::spell;
 use crate::model::budget::Spent;
+use crate::schedule::window::Window;
+use crate::schedule::zone::Named;
 use crate::yaml::locate::Path;
 
 /// A condition: all of these lines and groups must be true.
@@ -78,6 +80,8 @@ pub enum Test {
     Like(String, Box<Regex>),
     Matches(String, Box<Regex>),
     InNetwork(Vec<IpNet>),
+    /// At times of day, or on days, of a time zone.
+    Within(Window, Named),
     Before(Operand),
     After(Operand),
     Count(Vec<Test>),
@@ -205,6 +209,20 @@ impl ConditionPart {
     }
 }
 
+impl All {
+    /// Whether it means times of a day.
+    pub fn needs_zone(&self) -> bool {
+        fn is_within(test: &Test) -> bool {
+            match test {
+                Test::Within(..) => true,
+                Test::Not(tests) => tests.iter().any(is_within),
+                _ => false,
+            }
+        }
+        self.lines().into_iter().any(|line| line.tests.iter().any(is_within))
+    }
+}
+
 impl Line {
     /// Every field that it uses.
     pub fn fields(&self) -> Vec<&Field> {
@@ -215,7 +233,7 @@ impl Line {
                 Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) | Test::Contains(o) | Test::StartsWith(o) => vec![o],
                 Test::EndsWith(o) | Test::Before(o) | Test::After(o) => vec![o],
                 Test::Count(tests) | Test::Not(tests) => tests.iter().flat_map(operands).collect(),
-                Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Exists(_) | Test::Empty(_) => Vec::new(),
+                Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Within(..) | Test::Exists(_) | Test::Empty(_) => Vec::new(),
             }
         }
         fn named(operand: &Operand) -> Option<&Field> {
@@ -301,6 +319,12 @@ impl Test {
                 let address = value.as_str().and_then(|t| t.trim().parse::<std::net::IpAddr>().ok());
                 address.is_some_and(|a| networks.iter().any(|n| n.contains(&a.to_canonical())))
             }
+            Test::Within(window, zone) => match spell(value).and_then(|text| when(&text)) {
+                Some(When::Instant(at)) => window.includes(&at.to_zoned(zone.zone.clone())),
+                // A day has no time.
+                Some(When::Day(day)) => window.times.is_none() && window.includes_day(day),
+                None => false,
+            },
             Test::Before(t) => date(t, Ordering::Less),
             Test::After(t) => date(t, Ordering::Greater),
             Test::Count(_) | Test::Exists(_) | Test::Empty(_) | Test::Not(_) => {

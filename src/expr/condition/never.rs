@@ -190,7 +190,7 @@ fn is_fixed(test: &Test) -> bool {
         Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) | Test::Contains(o) | Test::StartsWith(o) => fixed(o).is_some(),
         Test::EndsWith(o) | Test::Before(o) | Test::After(o) => fixed(o).is_some(),
         Test::Count(tests) | Test::Not(tests) => tests.iter().all(is_fixed),
-        Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Exists(_) | Test::Empty(_) => true,
+        Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Within(..) | Test::Exists(_) | Test::Empty(_) => true,
     }
 }
 

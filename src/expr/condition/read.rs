@@ -5,8 +5,10 @@ use ipnet::IpNet;
 use super::aliases::TEST_WORDS;
 use super::operand::{compile, date, number, operands, text};
 use super::{All, ConditionPart, Line, Operand, Test, doubt, formula, left, meant, never};
+use crate::expr::calendar::{read_between, read_days};
 use crate::expr::field::{Field, ROOTS};
 use crate::expr::names::Names;
+use crate::schedule::window::Window;
 use crate::text::nearest::nearest;
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
@@ -19,15 +21,24 @@ const MAX_DEPTH: usize = 32;
 pub struct TestWord {
     pub word: Word,
     read: Read,
+    /// Whether it can be written without a field: it is then about now.
+    pub is_of_now: bool,
 }
 
 /// The flag is `ignore_case` of the line.
 type Read = fn(&Item, &Names, &mut bool) -> Option<Test>;
 
 const fn test(name: &'static str, shape: Shape, does: &'static str, read: Read) -> TestWord {
-    TestWord { word: Word { name, shape, does }, read }
+    TestWord { word: Word { name, shape, does }, read, is_of_now: false }
 }
 
+/// A test that is about now if there is no field before it.
+const fn of_now(name: &'static str, shape: Shape, does: &'static str, read: Read) -> TestWord {
+    TestWord { is_of_now: true, ..test(name, shape, does, read) }
+}
+
+/// A time of day.
+const TIME: &str = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$";
 const NUMBER: Shape = Shape::Compared(r"^-?[0-9]+(\.[0-9]+)?$|\{\{");
 /// The beginnings of the forms in which dates are read.
 const DATE: Shape = Shape::Compared(
@@ -38,7 +49,7 @@ const PATTERN: &str = r"^(?!([^\[\\]|\\[\s\S])*\(\?(=|!|<=|<!))(?!/[\s\S]+/$)";
 const NETWORK: &str = r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F.]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?)$";
 
 /// Every test of `if:`, in the order in which they are shown to people.
-pub static TESTS: [TestWord; 18] = [
+pub static TESTS: [TestWord; 20] = [
     test("is", Shape::Of("plain"), "equals this; with a list: equals one of these", |item, known, _| {
         Some(Test::Is(operands(item, known)?))
     }),
@@ -55,6 +66,15 @@ pub static TESTS: [TestWord; 18] = [
     test("in_network", Shape::Each(0, &Shape::Matching(NETWORK)), "is an address in this network, such as 10.0.0.0/8", in_network),
     test("before", DATE, "is a date before this", |item, known, _| Some(Test::Before(date(item, known)?))),
     test("after", DATE, "is a date after this", |item, known, _| Some(Test::After(date(item, known)?))),
+    of_now(
+        "between_times",
+        Shape::Two(&Shape::Matching(TIME)),
+        "is at these times of day, such as [\"22:00\", \"06:00\"]",
+        |item, known, _| Some(Test::Within(Window { times: Some(read_between(item)?), days: None }, known.zone.clone())),
+    ),
+    of_now("on_days", Shape::Each(1, &Shape::Any), "is on these days, such as weekdays or [monday, friday]", |item, known, _| {
+        Some(Test::Within(Window { times: None, days: Some(read_days(item)?) }, known.zone.clone()))
+    }),
     test("count", Shape::Of("line"), "has this many elements: a number, or tests on the number", |item, known, case| {
         Some(Test::Count(tests(item, "", known, case)?))
     }),
@@ -229,6 +249,10 @@ fn group_items<'i>(value: &Item<'i>) -> Option<Vec<Item<'i>>> {
 }
 
 fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
+    if let Some(test) = TESTS.iter().find(|test| test.is_of_now && test.word.name == key) {
+        let (field, test) = (known.field("now", &at_key(item), None), (test.read)(item, known, &mut false));
+        return Some(Line { field: field?, tests: vec![test?], ignore_case: false, path: item.path.clone() });
+    }
     if let Some(theirs) = test_names().find(|name| *name == key) {
         item.problem(format!("`{theirs}` is a test and belongs after a field")).at_key().label("write `body.field: { … }`").add();
         return None;

@@ -45,7 +45,7 @@ impl super::Test {
             Test::Over(_) | Test::AtLeast(_) | Test::Under(_) | Test::AtMost(_) | Test::Between(..) | Test::InNetwork(_) => {
                 format!("is {text}")
             }
-            Test::Before(_) | Test::After(_) => format!("is {text}"),
+            Test::Before(_) | Test::After(_) | Test::Within(..) => format!("is {text}"),
             Test::Count(tests) => {
                 let each: Vec<String> = tests.iter().map(|test| test.said(vault)).collect();
                 format!("has a number of elements that {}", each.join(" and "))

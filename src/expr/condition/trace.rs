@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{All, ConditionPart, Line, Operand, Test, Why};
 use crate::expr::comparison::spelled;
 use crate::expr::field::{Field, Found, Root, Values};
-use crate::expr::moment::moment;
+use crate::expr::moment::{When, moment, when};
 use crate::expr::outside_use::{OutsideUse, may_hold_secret, secrets_not_given};
 use crate::secret::Vault;
 use crate::text::printable::short;
@@ -244,6 +244,14 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, shown: &
     if matches!(found, Found::Missing) {
         return Some(line.field.why_missing(names));
     }
+    if let Test::Within(_, zone) = test {
+        let at = if let Found::One(value) = found { spelled(value).and_then(|text| when(&text)) } else { None };
+        return Some(match at {
+            Some(When::Instant(at)) => format!("it was {} ({})", at.to_zoned(zone.zone.clone()).strftime("%A %H:%M"), zone.name),
+            Some(When::Day(day)) => format!("it was {}, a day without a time", day.strftime("%A")),
+            None => format!("it was {shown}, which is not a date"),
+        });
+    }
     let operand = match test {
         Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) => Some((o, "a number")),
         Test::Before(o) | Test::After(o) => Some((o, "a date")),
@@ -362,6 +370,7 @@ impl Test {
             Test::Like(pattern, _) => format!("is like {}", vault.strike(pattern)),
             Test::Matches(pattern, _) => format!("matches {}", vault.strike(pattern)),
             Test::InNetwork(networks) => format!("in network {}", networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            Test::Within(window, zone) => format!("{} ({})", window.said(), zone.name),
             Test::Before(o) => format!("before {}", o.text(vault)),
             Test::After(o) => format!("after {}", o.text(vault)),
             Test::Count(tests) => format!("count {}", many(tests)),

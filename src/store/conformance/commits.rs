@@ -14,3 +14,12 @@ pub(super) async fn commits_are_counted(database: &dyn Database) {
     assert!(after.0 >= before.0 + 2 && after.1 >= before.1 + 2, "{before:?} {after:?}");
     assert_eq!(commits.failed.now(), 0);
 }
+
+pub(super) async fn touching_the_store_is_a_commit_that_changes_no_run(database: &dyn Database) {
+    let store = database.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let before = store.commits().operations.now();
+    store.touch().await.unwrap();
+    assert!(store.commits().operations.now() > before);
+    record(&store, done(&one)).await;
+}

@@ -6,6 +6,7 @@
 //! `lanes` in their name.
 
 mod accepting;
+mod alarms;
 mod answers;
 mod commands;
 mod commits;
@@ -16,6 +17,7 @@ mod history;
 mod hourly;
 mod lanes;
 mod leasing;
+mod memory;
 mod once_per;
 mod orphaned_runs;
 mod postgres;
@@ -155,7 +157,17 @@ const PROMISES: &[(&str, Promise)] = promises![
     schedules::a_moment_of_a_rule_is_claimed_once,
     schedules::a_rule_with_another_schedule_goes_on_from_there,
     schedules::a_moment_takes_the_place_of_an_earlier_one_that_waits_for_its_turn,
+    alarms::failures_are_counted_until_an_event_stands_for_them,
+    alarms::a_record_that_is_rejected_reports_no_failure,
+    alarms::a_quarantined_run_is_reported,
+    alarms::a_silence_and_its_end_are_claimed_once,
+    memory::a_value_is_remembered_together_with_its_step_and_once,
+    memory::nothing_is_recorded_if_somebody_else_changed_what_the_step_found,
+    memory::a_record_that_is_rejected_remembers_nothing,
+    memory::a_value_is_remembered_for_its_time_and_no_longer,
+    memory::simultaneous_changes_of_a_key_lose_none,
     commits::commits_are_counted,
+    commits::touching_the_store_is_a_commit_that_changes_no_run,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];
 

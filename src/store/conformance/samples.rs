@@ -58,7 +58,7 @@ pub(super) fn once(value: &str) -> NewRun {
 /// An event whose runs the owner takes immediately.
 pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
     Accept {
-        moment: None,
+        claim: None,
         event: Arc::new(event),
         runs,
         deliveries: Vec::new(),
@@ -91,7 +91,7 @@ pub(super) fn again(accept: &Accept) -> Accept {
     Accept {
         event: accept.event.clone(),
         runs: accept.runs.clone(),
-        moment: accept.moment.clone(),
+        claim: accept.claim.clone(),
         deliveries: accept.deliveries.clone(),
         decided: accept.decided.clone(),
         ..*accept
@@ -143,7 +143,7 @@ pub(super) fn attempt(run: &Run, outcome: &'static str, said: &str) -> Attempt {
 }
 
 fn record_of(run: Run, attempt: Attempt, goes_on: bool) -> Record {
-    Record { run: run.into(), attempts: vec![attempt].into(), answer: None, goes_on }
+    Record { run: run.into(), attempts: vec![attempt].into(), answer: None, also: None, goes_on }
 }
 
 /// The step was done, and it was the last one.

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use super::database::Database;
 use super::samples::{accept, again, at, dossier, event, queue, run, taken};
-use crate::model::event::{Event, SCHEDULE};
+use crate::model::event::Event;
+use crate::model::origin::SCHEDULE;
 use crate::model::run::State;
-use crate::store::contract::{Accept, Accepted, Dossier, Moment, NewRun, ScheduleProgress, Store};
+use crate::store::contract::{Accept, Accepted, Dossier, NewRun, Store};
+use crate::store::starts::{Claim, Moment, ScheduleProgress};
 
 fn progress(rule: &str, timing: &str, since: i64) -> ScheduleProgress {
     ScheduleProgress { rule: rule.to_owned(), timing: timing.to_owned(), since: at(since), last: None }
 }
 
 fn moment(seconds: i64, rule: &str, planned: i64) -> Accept {
-    Accept { moment: Some(Moment { rule: rule.into(), planned: at(planned) }), ..taken(event(seconds), vec![run(rule)]) }
+    Accept { claim: Some(Claim::Moment(Moment { rule: rule.into(), planned: at(planned) })), ..taken(event(seconds), vec![run(rule)]) }
 }
 
 async fn is_claimed(store: &Arc<dyn Store>, accept: Accept) -> bool {
@@ -63,7 +65,7 @@ pub(super) async fn a_moment_takes_the_place_of_an_earlier_one_that_waits_for_it
     let lane = |rule: &str| NewRun { lane: Some("lane".into()), ..run(rule) };
     let planned = |seconds: i64| {
         let sent = Event { method: SCHEDULE.into(), address: "a".into(), ..event(seconds) };
-        Accept { moment: Some(Moment { rule: "a".into(), planned: at(seconds) }), ..taken(sent, vec![lane("a")]) }
+        Accept { claim: Some(Claim::Moment(Moment { rule: "a".into(), planned: at(seconds) })), ..taken(sent, vec![lane("a")]) }
     };
     one.set_schedules(vec![progress("a", "hourly", 0)], Vec::new()).await.unwrap();
     let works = accept(one, planned(10)).await.remove(0).0;

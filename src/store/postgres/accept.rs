@@ -5,10 +5,11 @@ use tokio_postgres::Transaction;
 use super::claims::{Known, claim_again, claim_deliveries, insert_runs, keep_deliveries, lock_lanes};
 use super::owner::Owner;
 use super::rows::{Head, column, json, number, read_id, read_json, read_text};
-use super::schedules;
+use super::{alarms, schedules};
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Accept, AnswerState, Result, StartResult};
+use crate::store::starts::Claim;
 
 /// The result of accepting an event.
 pub(super) enum Kept {
@@ -20,8 +21,8 @@ pub(super) enum Kept {
 pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept) -> Result<Kept> {
     owner.live(sql).await?;
     let now = accept.event.received.as_millisecond();
-    if let Some(moment) = &accept.moment
-        && !schedules::claim(sql, moment).await?
+    if let Some(claimed) = &accept.claim
+        && !alarms::claim(sql, claimed).await?
     {
         return match number(sql, accept.event.id).await? {
             Some(seq) => kept_before(sql, owner, accept, seq).await,
@@ -46,7 +47,7 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     let seq: i64 = inserted.try_get(0)?;
     let by = if accept.taken { owner.id } else { 0 };
     let results = insert_runs(sql, seq, now, by, &accept.runs).await?;
-    if accept.moment.is_some() {
+    if let Some(Claim::Moment(_)) = accept.claim {
         schedules::take_place(sql, seq, &accept.runs, event.received).await?;
     }
     keep_deliveries(sql, &keys, accept, seq).await?;

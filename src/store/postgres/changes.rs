@@ -1,21 +1,25 @@
 //! PostgreSQL: changes by people, and at startup: failed runs are continued, rules are started again for an event,
 //! waiting runs are cancelled or quarantined, effects are found to be done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use tokio_postgres::Transaction;
 
 use super::accept::restart;
+use super::alarms;
 use super::claims::insert_runs;
 use super::ending::{Locked, end, lock};
 use super::owner::dead;
-use super::rows::{column, number, settle_aside};
+use super::rows::{column, number, read_id, read_text, settle_aside};
 use super::texts::keep_texts;
 use crate::model::event::EventId;
+use crate::model::origin::FAILED;
+use crate::model::place::Place;
 use crate::model::run::{RunId, State, TextHash};
-use crate::store::attempts::{MOST_CRASHES, quarantined, too_often};
+use crate::store::attempts::{MOST_CRASHES, failure_of, quarantined, too_often};
 use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, WaitingRuns};
+use crate::store::starts::FailureReport;
 
 /// The number of an event, locked so that nobody else changes or deletes it until the transaction ends.
 async fn lock_event(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>> {
@@ -65,6 +69,8 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Time
 
 /// Counts a crash of the program for these runs, and quarantines those that reach the limit.
 pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<(EventId, String)>> {
+    let reports = reports(sql, runs, now).await?;
+    alarms::lock(sql, &reports.values().collect::<Vec<_>>()).await?;
     let mut locked = lock(sql, runs).await?;
     let mut quarantined_runs = HashSet::new();
     for run in runs {
@@ -76,7 +82,24 @@ pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Tim
     }
     locked.retain(|run| quarantined_runs.contains(&run.id));
     end(sql, &locked, State::Failed, now, |run| vec![quarantined(run.place, run.tried, now, too_often())]).await?;
+    for report in locked.iter().filter_map(|run| reports.get(&run.id)) {
+        alarms::report(sql, report).await?;
+    }
     Ok(locked.into_iter().map(|run| (run.event, run.rule)).collect())
+}
+
+/// What rules would be told of these runs if they are quarantined.
+async fn reports(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<HashMap<RunId, FailureReport>> {
+    let text = "SELECT p.id, p.rule, p.step, p.tried, e.id, e.head::json ->> 'address' FROM pending p JOIN event e ON e.seq = p.event
+                WHERE p.id = ANY($1) AND e.head::json ->> 'method' <> $2";
+    let mut all = HashMap::new();
+    for row in sql.query(text, &[&runs, &FAILED]).await? {
+        let (step, tried): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+        let place = Place { step: step as u32, element: 0 };
+        let last = quarantined(place, tried as u32, now, too_often());
+        all.insert(row.try_get(0)?, failure_of(&last, &read_text(&row, 1)?, read_id(&row, 4)?, row.try_get(5)?));
+    }
+    Ok(all)
 }
 
 /// Marks effects as already done.

@@ -29,7 +29,7 @@ async fn begin(store: &Arc<dyn Store>) -> Run {
     let event = Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() };
     let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
     let accept = Accept {
-        moment: None,
+        claim: None,
         event: Arc::new(event),
         runs: vec![run],
         deliveries: Vec::new(),
@@ -47,7 +47,7 @@ async fn begin(store: &Arc<dyn Store>) -> Run {
 async fn record(store: &Arc<dyn Store>, run: &Run, state: State) -> Recorded {
     let run = Run { state, ..run.clone() };
     let goes_on = state == State::Waiting;
-    store.record(Record { run: run.into(), attempts: Vec::new().into(), answer: None, goes_on }).await.unwrap()
+    store.record(Record { run: run.into(), attempts: Vec::new().into(), answer: None, also: None, goes_on }).await.unwrap()
 }
 
 async fn leases(store: &Arc<dyn Store>) -> usize {

@@ -14,7 +14,7 @@
 //!   are hashes, and such text is stored as bytes.
 //!
 //! **No two transactions deadlock**, because each locks what it needs in this order, and rows of the same kind in sorted
-//! order: the owner's own row, schedules, deliveries, events, lanes, runs, `once_per` values, answers, hourly counts. A transaction that waits for
+//! order: the owner's own row, schedules, failures and silences, what is remembered, deliveries, events, lanes, runs, `once_per` values, answers, hourly counts. A transaction that waits for
 //! runs that others may start has locked their lanes first; `record` of a run that continues waits for that run only, and
 //! `lease` for nothing.
 //!
@@ -22,6 +22,7 @@
 //! and the next one reads what it guards.
 
 mod accept;
+mod alarms;
 mod changes;
 mod claims;
 mod connections;
@@ -30,6 +31,7 @@ mod failures;
 mod hourly;
 mod intents;
 mod lease;
+mod memory;
 mod owner;
 pub(super) mod queries;
 mod record;
@@ -48,8 +50,8 @@ use jiff::Timestamp;
 use tokio_postgres::Config;
 
 use super::contract::{
-    Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
-    ScheduleProgress, Store, WaitingRuns,
+    Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Store,
+    WaitingRuns,
 };
 use crate::model::event::{EventId, Unread};
 use crate::model::hourly::{Hour, Hourly};
@@ -57,6 +59,7 @@ use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId, TextHash};
 use crate::store::commits::Commits;
 use crate::store::news::News;
+use crate::store::starts::{Failures, ScheduleProgress, SilenceProgress};
 use connections::Connections;
 use intents::Intents;
 use owner::Owner;
@@ -196,6 +199,30 @@ impl Store for Postgres {
 
     fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()> {
         in_transaction!(self, |sql| hourly::add(sql, &counts, first).await?)
+    }
+
+    fn recall(&self, key: String, now: Timestamp) -> Doing<'_, Option<String>> {
+        in_transaction!(self, |sql| memory::find(sql, &key, now).await?)
+    }
+
+    fn touch(&self) -> Doing<'_, ()> {
+        in_transaction!(self, |sql| self.owner.touch(sql).await?)
+    }
+
+    fn failures(&self) -> Doing<'_, Vec<Failures>> {
+        in_transaction!(self, |sql| alarms::failures(sql).await?)
+    }
+
+    fn forget_failures(&self, keys: Vec<String>) -> Doing<'_, ()> {
+        in_transaction!(self, |sql| alarms::forget(sql, &keys).await?)
+    }
+
+    fn silences(&self) -> Doing<'_, Vec<SilenceProgress>> {
+        in_transaction!(self, |sql| alarms::silences(sql).await?)
+    }
+
+    fn set_silences(&self, noted: Vec<SilenceProgress>, gone: Vec<String>) -> Doing<'_, ()> {
+        in_transaction!(self, |sql| alarms::set_silences(sql, &noted, &gone).await?)
     }
 
     fn commits(&self) -> Arc<Commits> {

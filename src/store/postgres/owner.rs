@@ -47,6 +47,12 @@ impl Owner {
         Ok(sql.commit().await?)
     }
 
+    /// Writes the expiry that is there already.
+    pub(super) async fn touch(&self, sql: &Transaction<'_>) -> Result<()> {
+        sql.execute("UPDATE owner SET until = until WHERE id = $1", &[&self.id]).await?;
+        Ok(())
+    }
+
     /// Makes sure that this owner is alive when the transaction ends, as required for taking runs. Reads first, so that the
     /// owner's transactions do not block each other.
     pub(super) async fn live(&self, sql: &Transaction<'_>) -> Result<()> {

@@ -12,7 +12,7 @@ use super::rows::{
 };
 use super::texts;
 use super::transaction::in_transaction;
-use super::{hourly, retention, schedules};
+use super::{alarms, hourly, retention, schedules};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
@@ -20,10 +20,10 @@ use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{
-    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, ScheduleProgress,
-    Searched, WhatBecame,
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched, WhatBecame,
 };
 use crate::store::event_ids::{ids_that_begin, the_one};
+use crate::store::starts::{ScheduleProgress, SilenceProgress};
 
 pub(in crate::store) struct PostgresQueries {
     connections: Connections,
@@ -73,6 +73,9 @@ impl Queries for PostgresQueries {
     }
     fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>> {
         in_transaction!(self, |sql| schedules::all(sql).await?)
+    }
+    fn silences(&self) -> Doing<'_, Vec<SilenceProgress>> {
+        in_transaction!(self, |sql| alarms::silences(sql).await?)
     }
     fn size(&self) -> Doing<'_, u64> {
         in_transaction!(self, |sql| retention::size(sql).await?)

@@ -3,7 +3,9 @@
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Transaction};
 
+use super::alarms;
 use super::claims::{give_back, lock_lanes, open_lane};
+use super::memory;
 use super::owner::Owner;
 use super::rows::{json, keep_attempts, settle_aside, write_saved};
 use crate::model::run::{Run, State};
@@ -11,7 +13,18 @@ use crate::model::unfinished::Unfinished;
 use crate::store::contract::{Record, Recorded, Result};
 
 pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record) -> Result<Recorded> {
-    let Record { run, attempts, answer, goes_on } = record;
+    let Record { run, attempts, answer, also, goes_on } = record;
+    let failure = also.as_ref().and_then(|also| also.failure.as_ref());
+    if let Some(failure) = failure {
+        alarms::lock(sql, &[failure]).await?;
+    }
+    let memory_change = also.as_ref().and_then(|also| also.memory.as_ref());
+    if let Some(change) = memory_change
+        && !memory::lock(sql, change).await?
+        && is_held(sql, owner, run).await?
+    {
+        return Ok(Recorded::Changed);
+    }
     let settled = settled_at(sql, owner, run).await?;
     let changed = match run.state {
         State::Waiting => wait(sql, owner, run, *goes_on).await?,
@@ -39,7 +52,19 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
         let text = "INSERT INTO answer (event, sealed) SELECT seq, $2 FROM event WHERE id = $1 ON CONFLICT (event) DO NOTHING";
         sql.execute(text, &[&&run.event.0.as_bytes()[..], &json(answer)?]).await?;
     }
+    if let Some(change) = memory_change {
+        memory::change(sql, change).await?;
+    }
+    if let Some(failure) = failure {
+        alarms::report(sql, failure).await?;
+    }
     Ok(Recorded::Recorded)
+}
+
+/// Whether the run is this owner's, as it has it.
+async fn is_held(sql: &Transaction<'_>, owner: &Owner, run: &Run) -> Result<bool> {
+    let text = "SELECT 1 FROM pending WHERE id = $1 AND owner = $2 AND turn = $3";
+    Ok(sql.query_opt(text, &[&run.id, &owner.id, &run.turn]).await?.is_some())
 }
 
 /// The step and element that the run was at, if their effect was found to be done meanwhile, and the element may be set aside

@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 use tokio_postgres::Transaction;
 
+use super::memory;
 use super::rows::column;
 use crate::store::contract::{Pruned, Pruning, Result};
 
 /// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
+/// How long failures are known after rules were told of them, in milliseconds.
+const TOLD_FOR: i64 = 3_600_000;
 
 /// Deletes up to `most` events, starting after the number `after`. The clocks of machines differ, so events received
 /// earlier may have higher numbers: all are examined. Events that are just being changed are examined next time.
@@ -37,14 +40,18 @@ pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, mos
 
 /// Deletes expired delivery ids and `once_per` values; returns whether there may be more.
 pub(super) async fn expire(sql: &Transaction<'_>, now: Timestamp) -> Result<bool> {
+    let mut most = memory::expire(sql, now, MOST_EXPIRED).await?;
     let now = now.as_millisecond();
-    let mut most = 0;
     for text in [
         "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
         "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ] {
         most = most.max(sql.execute(text, &[&now, &MOST_EXPIRED]).await?);
     }
+    // Failures that rules were told of long ago, or that were not recorded in the end.
+    let text =
+        "DELETE FROM failure WHERE key IN (SELECT key FROM failure WHERE count = 0 AND coalesce(told, 0) < $1 FOR UPDATE SKIP LOCKED)";
+    sql.execute(text, &[&(now - TOLD_FOR)]).await?;
     // Owners that are long dead and have no runs left.
     let text =
         "DELETE FROM owner o WHERE until < clock_timestamp() - interval '1 day' AND NOT EXISTS (SELECT 1 FROM pending WHERE owner = o.id)";

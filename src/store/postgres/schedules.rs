@@ -5,11 +5,12 @@ use tokio_postgres::{Row, Transaction};
 
 use super::ending::{end, lock};
 use super::rows::{column, moment, read_text};
-use crate::model::event::SCHEDULE;
 use crate::model::hash::hash;
+use crate::model::origin::SCHEDULE;
 use crate::model::run::State;
 use crate::store::attempts::superseded;
-use crate::store::contract::{Moment, NewRun, Result, ScheduleProgress};
+use crate::store::contract::{NewRun, Result};
+use crate::store::starts::{Moment, ScheduleProgress};
 
 /// Claims a moment of a rule; false if it was claimed before, or lies before what counts.
 pub(super) async fn claim(sql: &Transaction<'_>, claimed: &Moment) -> Result<bool> {

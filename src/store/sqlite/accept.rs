@@ -8,11 +8,12 @@ use super::claims::{claim, insert_runs, is_queued};
 use super::owner::Owner;
 use super::reply::Reply;
 use super::rows::{Sql, event_id, from_json, json, keep_last_attempts, range};
-use super::schedules;
+use super::{alarms, schedules};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{RunId, State};
 use crate::secret::SealedText;
 use crate::store::contract::{Accept, AnswerState, Delivery, StartResult};
+use crate::store::starts::Claim;
 
 /// An event as it is written; built by the caller's thread, so that the writer thread only writes.
 pub(super) struct EventRow {
@@ -37,10 +38,10 @@ impl EventRow {
 }
 
 pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Reply> {
-    let Accept { event: sent, runs, moment, deliveries, ruleset, status, taken, .. } = &*row.accept;
+    let Accept { event: sent, runs, claim: claimed, deliveries, ruleset, status, taken, .. } = &*row.accept;
     let received = sent.received.as_millisecond();
-    if let Some(moment) = moment
-        && !schedules::claim(sql, moment)?
+    if let Some(claimed) = claimed
+        && !alarms::claim(sql, claimed)?
     {
         let mut same = sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?;
         let event: Option<i64> = same.query_row([sent.id.0.as_bytes()], |r| r.get(0)).optional()?;
@@ -80,7 +81,7 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
     let [first, _] = range(event);
     let by = if *taken { owner.epoch } else { 0 };
     let results = insert_runs(sql, event, first, received, by, runs)?;
-    if moment.is_some() {
+    if let Some(Claim::Moment(_)) = claimed {
         schedules::take_place(sql, event, runs, sent.received)?;
     }
     for delivery in deliveries {

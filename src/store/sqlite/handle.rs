@@ -25,9 +25,10 @@ use crate::secret::Key;
 use crate::store::commits::Commits;
 use crate::store::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
-    ScheduleProgress, StartResult, Store, WaitingRuns,
+    StartResult, Store, WaitingRuns,
 };
 use crate::store::news::News;
+use crate::store::starts::{Failures, ScheduleProgress, SilenceProgress};
 
 /// The maximum number of jobs that wait for the writer; above that the sender is told to retry later.
 const MAX_WAITING: usize = 8_192;
@@ -220,6 +221,30 @@ impl Store for Sqlite {
         self.ask(Job::AddHourly(counts, first), |_| Some(()))
     }
 
+    fn recall(&self, key: String, now: Timestamp) -> Doing<'_, Option<String>> {
+        self.ask(Job::Recall(key, now), |kept| if let Reply::Recalled(found) = kept { Some(found) } else { None })
+    }
+
+    fn touch(&self) -> Doing<'_, ()> {
+        self.ask(Job::Touch, |_| Some(()))
+    }
+
+    fn failures(&self) -> Doing<'_, Vec<Failures>> {
+        self.ask(Job::Failures, |kept| if let Reply::Failures(all) = kept { Some(all) } else { None })
+    }
+
+    fn forget_failures(&self, keys: Vec<String>) -> Doing<'_, ()> {
+        self.ask(Job::ForgetFailures(keys), |_| Some(()))
+    }
+
+    fn silences(&self) -> Doing<'_, Vec<SilenceProgress>> {
+        self.ask(Job::Silences, |kept| if let Reply::Silences(all) = kept { Some(all) } else { None })
+    }
+
+    fn set_silences(&self, noted: Vec<SilenceProgress>, gone: Vec<String>) -> Doing<'_, ()> {
+        self.ask(Job::SetSilences { noted, gone }, |_| Some(()))
+    }
+
     fn commits(&self) -> Arc<Commits> {
         self.commits.clone()
     }
@@ -252,7 +277,7 @@ mod tests {
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = Arc::new(Event { id, ..Event::nobody() });
         let accept = Accept {
-            moment: None,
+            claim: None,
             event,
             runs: vec![run],
             deliveries: Vec::new(),
@@ -298,7 +323,7 @@ mod tests {
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = || Arc::new(Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() });
         let accept = |taken| Accept {
-            moment: None,
+            claim: None,
             event: event(),
             runs: vec![run.clone(), run.clone()],
             deliveries: Vec::new(),
@@ -312,7 +337,7 @@ mod tests {
         let after = Sqlite::open(folder.path(), &None).unwrap();
         let done = |run: &Run| {
             let run = Run { state: crate::model::run::State::Done, ..run.clone() };
-            Record { run: run.into(), attempts: Vec::new().into(), answer: None, goes_on: false }
+            Record { run: run.into(), attempts: Vec::new().into(), answer: None, also: None, goes_on: false }
         };
         assert_eq!(before.record(done(&runs[0].0)).await.unwrap(), Recorded::LeaseLost);
         let said = "another Doorbell has taken over this data folder; stop one of the two";

@@ -10,15 +10,14 @@ use super::owner::Owner;
 use super::record::{RecordRow, record};
 use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment, settle_aside};
-use super::{changes, hourly, prune, quarantine, schedules};
+use super::{alarms, changes, hourly, memory, prune, quarantine, schedules};
 use crate::model::event::EventId;
 use crate::model::hash::hash;
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
 use crate::model::run::{RunId, TextHash};
-use crate::store::contract::{
-    Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, ScheduleProgress, WaitingRuns,
-};
+use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, WaitingRuns};
+use crate::store::starts::{ScheduleProgress, SilenceProgress};
 
 /// One operation with its arguments.
 pub(super) enum Job {
@@ -71,6 +70,15 @@ pub(super) enum Job {
     Schedules,
     SetSchedules {
         from: Vec<ScheduleProgress>,
+        gone: Vec<String>,
+    },
+    Recall(String, Timestamp),
+    Touch,
+    Failures,
+    ForgetFailures(Vec<String>),
+    Silences,
+    SetSilences {
+        noted: Vec<SilenceProgress>,
         gone: Vec<String>,
     },
     Size,
@@ -161,6 +169,12 @@ impl Job {
             Job::AddHourly(counts, first) => hourly::add(sql, counts, *first).map(|()| Reply::Done),
             Job::Schedules => schedules::all(sql).map(Reply::Schedules),
             Job::SetSchedules { from, gone } => schedules::set(sql, from, gone).map(|()| Reply::Done),
+            Job::Recall(key, now) => memory::find(sql, key, *now).map(Reply::Recalled),
+            Job::Touch => alarms::touch(sql).map(|()| Reply::Done),
+            Job::Failures => alarms::failures(sql).map(Reply::Failures),
+            Job::ForgetFailures(keys) => alarms::forget(sql, keys).map(|()| Reply::Done),
+            Job::Silences => alarms::silences(sql).map(Reply::Silences),
+            Job::SetSilences { noted, gone } => alarms::set_silences(sql, noted, gone).map(|()| Reply::Done),
             Job::Size => prune::size(sql).map(Reply::Size),
             #[cfg(test)]
             Job::Failing { panics: true } => panic!("as planted"),

@@ -2,6 +2,7 @@
 //! the other files, one for each thing that the contract does.
 
 mod accept;
+mod alarms;
 mod changes;
 mod checkpoint;
 mod claims;
@@ -10,6 +11,7 @@ mod failures;
 pub(super) mod handle;
 mod hourly;
 mod jobs;
+mod memory;
 mod owner;
 mod prune;
 mod quarantine;

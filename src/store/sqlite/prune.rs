@@ -4,11 +4,14 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
+use super::memory;
 use super::rows::{Sql, range};
 use crate::store::contract::{Pruned, Pruning};
 
 /// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
+/// How long failures are known after rules were told of them, in milliseconds.
+const TOLD_FOR: i64 = 3_600_000;
 
 /// Deletes up to `most` events after the number `after`. The newest event stays, so that its number is never reused.
 pub(super) fn prune(sql: &Transaction, what: &Pruning, after: i64, most: usize) -> Sql<Pruned> {
@@ -59,7 +62,10 @@ fn forget(sql: &Transaction, event: i64) -> Sql<()> {
 
 /// Deletes expired delivery ids and `once_per` values; returns whether there may be more.
 pub(super) fn expire(sql: &Transaction, now: Timestamp) -> Sql<bool> {
-    let mut most = 0;
+    let mut most = memory::expire(sql, now, MOST_EXPIRED)?;
+    // Failures that rules were told of long ago.
+    let told = now.as_millisecond() - TOLD_FOR;
+    sql.prepare_cached("DELETE FROM failure WHERE count = 0 AND told < ?1")?.execute([told])?;
     for text in [
         "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery WHERE until <= ?1 LIMIT ?2)",
         "DELETE FROM once WHERE (rule, value) IN (SELECT rule, value FROM once WHERE until <= ?1 LIMIT ?2)",

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::alarms;
 use super::claims::{give_back, open_lane};
 use super::rows::{MOST_RUNS, Sql, end, event_id};
 use crate::model::event::EventId;
@@ -45,6 +46,7 @@ fn end_as_failed(sql: &Transaction, run: RunId, said: String, now: Timestamp) ->
         Ok((r.get(0)?, place, r.get(3)?, r.get(4)?, r.get(5)?))
     })?;
     let last = quarantined(place, tried, now, said);
+    alarms::report_ended(sql, run, &rule, &last)?;
     end(sql, run, State::Failed, now.as_millisecond(), &[last])?;
     give_back(sql, &rule, run, once.as_deref())?;
     open_lane(sql, lane.as_deref())?;

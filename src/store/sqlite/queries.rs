@@ -17,7 +17,7 @@ use super::rows::{
 use super::sealing;
 use super::search::{self, FoundRows};
 use super::tables;
-use super::{hourly, prune, schedules};
+use super::{alarms, hourly, prune, schedules};
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::run::{Attempt, Run, RunId, State, TextHash};
@@ -25,10 +25,10 @@ use crate::secret::Key;
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{
-    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, ScheduleProgress,
-    Searched,
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched,
 };
 use crate::store::event_ids::{ids_that_begin, the_one};
+use crate::store::starts::{ScheduleProgress, SilenceProgress};
 
 /// A read-only connection.
 pub struct SqliteQueries(Arc<Mutex<Reader>>);
@@ -96,6 +96,9 @@ impl Queries for SqliteQueries {
     }
     fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>> {
         self.ask(|reader| schedules::all(&reader.0).map_err(error))
+    }
+    fn silences(&self) -> Doing<'_, Vec<SilenceProgress>> {
+        self.ask(|reader| alarms::silences(&reader.0).map_err(error))
     }
     fn size(&self) -> Doing<'_, u64> {
         self.ask(|reader| prune::size(&reader.0).map_err(error))

@@ -2,7 +2,9 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::alarms;
 use super::claims::{give_back, open_lane};
+use super::memory;
 use super::owner::Owner;
 use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, settle_aside, write_saved};
 use crate::model::answer::SealedAnswer;
@@ -26,7 +28,17 @@ impl RecordRow {
 }
 
 pub(super) fn record(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<Recorded> {
-    let RecordRow { record: Record { run, answer, goes_on, .. }, .. } = row;
+    let RecordRow { record: Record { run, answer, also, goes_on, .. }, .. } = row;
+    let held = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3";
+    // A repeated call changes nothing again.
+    if let Some(change) = also.as_ref().and_then(|also| also.memory.as_ref())
+        && sql.prepare_cached(held)?.exists(params![run.id, owner.epoch, run.turn])?
+    {
+        if !memory::fits(sql, change)? {
+            return Ok(Recorded::Changed);
+        }
+        memory::change(sql, change)?;
+    }
     let is_mine = match run.state {
         State::Waiting => wait(sql, owner, row, *goes_on)?,
         _ => end(sql, owner, row)?,
@@ -36,6 +48,9 @@ pub(super) fn record(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<R
     }
     if let Some(answer) = answer {
         keep_answer(sql, run.id / MOST_RUNS, answer)?;
+    }
+    if let Some(failure) = also.as_ref().and_then(|also| also.failure.as_ref()) {
+        alarms::report(sql, failure)?;
     }
     Ok(Recorded::Recorded)
 }

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use crate::model::event::{EventId, Unread};
 use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId};
-use crate::store::contract::{AnswerState, Cancelled, Pruned, Recorded, ScheduleProgress, StartResult};
+use crate::store::contract::{AnswerState, Cancelled, Pruned, Recorded, StartResult};
+use crate::store::starts::{Failures, ScheduleProgress, SilenceProgress};
 
 /// The result of an operation.
 pub(super) enum Reply {
@@ -18,9 +19,12 @@ pub(super) enum Reply {
         restarted: usize,
         answer_state: AnswerState,
     },
-    /// The moment of the event was claimed before.
+    /// What the event stands for was claimed before.
     Claimed,
     Schedules(Vec<ScheduleProgress>),
+    Recalled(Option<String>),
+    Failures(Vec<Failures>),
+    Silences(Vec<SilenceProgress>),
     AnswerState(AnswerState),
     Recorded(Recorded),
     Runs(Vec<(Run, Unread)>),

@@ -5,11 +5,12 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use super::claims::give_back;
 use super::rows::{Sql, end, moment};
-use crate::model::event::SCHEDULE;
+use crate::model::origin::SCHEDULE;
 use crate::model::place::Place;
 use crate::model::run::{RunId, State};
 use crate::store::attempts::superseded;
-use crate::store::contract::{Moment, NewRun, ScheduleProgress};
+use crate::store::contract::NewRun;
+use crate::store::starts::{Moment, ScheduleProgress};
 
 /// Claims a moment of a rule; false if it was claimed before, or lies before what counts.
 pub(super) fn claim(sql: &Transaction, claimed: &Moment) -> Sql<bool> {

@@ -12,7 +12,7 @@ use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 14] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -147,6 +147,16 @@ CREATE TABLE schedule (rule TEXT PRIMARY KEY, timing TEXT NOT NULL, since INTEGE
     // Who brought the rules that were in use.
     "
 ALTER TABLE in_force ADD COLUMN by TEXT;
+",
+    // What rules that start on failures and silences are to be told, and were told.
+    "
+CREATE TABLE failure (key TEXT PRIMARY KEY, rule TEXT NOT NULL, count INTEGER NOT NULL, body TEXT NOT NULL, told INTEGER) STRICT, WITHOUT ROWID;
+CREATE TABLE silence (rule TEXT PRIMARY KEY, timing TEXT NOT NULL, last INTEGER, told INTEGER) STRICT, WITHOUT ROWID;
+",
+    // What rules remember.
+    "
+CREATE TABLE memory (key TEXT PRIMARY KEY, value TEXT NOT NULL, until INTEGER) STRICT, WITHOUT ROWID;
+CREATE INDEX memory_until ON memory (until) WHERE until IS NOT NULL;
 ",
 ];
 

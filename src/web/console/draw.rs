@@ -5,11 +5,13 @@ use maud::{Markup, html};
 
 use super::ask::{Ask, escaped};
 use crate::expr::condition::trace::{Outcome, TraceLine};
-use crate::model::event::{EventId, SCHEDULE};
+use crate::model::event::EventId;
+use crate::model::origin::is_request;
 use crate::model::run::State;
 use crate::operations::history::{EventLine, RunCount};
 use crate::problem::{Problem, Severity};
 use crate::rule::Rule;
+use crate::rule::sentence::by_itself;
 use crate::text::count::number;
 use crate::text::printable::{lines, one_line, short};
 
@@ -86,13 +88,13 @@ pub fn status(status: Option<u16>) -> Markup {
 pub fn starts(rule: &Rule) -> Markup {
     html! {
         @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { " or " } "something arrives at " code { (brief(when.route.text())) } }
-        @if let Some(timetable) = &rule.timetable { @if !rule.when.is_empty() { " or " } "it is time, " (text(&timetable.said())) }
+        @for (n, said) in by_itself(rule).iter().enumerate() { @if n > 0 || !rule.when.is_empty() { " or " } (text(said)) }
     }
 }
 
 /// What the sender got; nobody sends the moments of a rule.
 pub fn answer(method: &str, got: Option<u16>) -> Markup {
-    if method == SCHEDULE {
+    if !is_request(method) {
         html! { "–" }
     } else {
         status(got)

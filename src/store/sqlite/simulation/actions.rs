@@ -19,7 +19,7 @@ impl Simulation {
         let (taken, is_vouched) = (self.dice.one_in(2), self.dice.one_in(2));
         let runs = vec![run; 1 + self.dice.roll(2) as usize];
         let job = Job::accept(std::sync::Arc::new(Accept {
-            moment: None,
+            claim: None,
             event: event.into(),
             runs,
             deliveries,
@@ -200,7 +200,7 @@ impl Simulation {
             Attempt { place, number: 1, at: self.now, took: Duration::ZERO, outcome: word.into(), said: String::new(), bodies: None };
         let attempts = if word == "deferred" { Vec::new() } else { vec![attempt] };
         let goes_on = word != "deferred" && !next.rests(self.now) && !next.takes_up();
-        let record = Record { run: next.clone().into(), attempts: attempts.into(), answer: None, goes_on };
+        let record = Record { run: next.clone().into(), attempts: attempts.into(), answer: None, also: None, goes_on };
         next.unsaved.clear();
         next.turn += 1;
         (next, Some(record))
@@ -311,6 +311,7 @@ impl Simulation {
                 run: Run { state: State::Done, ..held.run.clone() }.into(),
                 attempts: Vec::new().into(),
                 answer: None,
+                also: None,
                 goes_on: false,
             });
             let transaction = self.sql.transaction().unwrap();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::engine::intake::rejections::Rejection;
 use crate::model::bodies::Bodies;
 use crate::model::event::Event;
-use crate::model::event::SCHEDULE;
+use crate::model::origin::{Origin, is_request};
 use crate::model::run::State;
 use crate::model::unfinished::{Summary, listed};
 use crate::operations::command::{Command, Done};
@@ -44,7 +44,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
         p.summary {
             (draw::time(told.received)) " · " span.method { (draw::brief(&told.method)) } " " code { (draw::brief(&told.address)) }
             @if let Some(sender) = &told.sender { " · from " strong { (draw::brief(sender)) } }
-            @if told.method == SCHEDULE { " · started by itself" } @else { " · answered " (draw::status(told.status)) }
+            @if !is_request(&told.method) { " · started by itself" } @else { " · answered " (draw::status(told.status)) }
             " · " (told.ran) " of " (number(told.total, "rule")) " ran"
         }
         @for rule in &told.rules { (explained(ask, &told, rule, sent.as_ref())) }
@@ -75,7 +75,7 @@ fn deeds(ask: &Ask, told: &Explanation) -> Markup {
                 (draw::button(ask, &format!("/events/{id}/cancel"), &[], "Cancel what waits"))
             }
             @if ask.shows_bodies() { a.button href=(ask.at(&format!("/events/{id}/today"))) { "What would today's rules do?" } }
-            @if ask.may_edit() && ask.shows_bodies() && told.method != SCHEDULE { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
+            @if ask.may_edit() && ask.shows_bodies() && is_request(&told.method) { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
         }
     }
 }
@@ -226,13 +226,13 @@ fn request(ask: &Ask, dossier: &Dossier) -> Markup {
     let hidden = !ask.shows_bodies();
     html! {
         section.request {
-            @if event.scheduled_rule().is_some() { h2 { "The moment" } } @else { h2 { "What arrived" } }
+            @if !event.is_request() { h2 { (what_it_was(event)) } } @else { h2 { "What arrived" } }
             @if hidden {
                 p.note { "Bodies, headers and queries are hidden in this console." }
             } @else {
                 @if !event.query.is_empty() { p { "Query: " code { (draw::text(&vault.strike(&event.query))) } } }
                 (body(event, &vault))
-                @if event.scheduled_rule().is_none() { (curl(ask, event, &vault)) details {
+                @if event.is_request() { (curl(ask, event, &vault)) details {
                     summary { (number(event.headers.len(), "header")) ", from " (event.ip) }
                     table.pairs { @for (name, value) in &event.headers {
                         tr { th { (field(&format!("header.{name}"), name)) } td { (draw::text(&vault.strike(value))) } }
@@ -378,4 +378,13 @@ pub async fn cancel(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     };
     ask.console.sessions.say(&ask.visitor, said);
     Ok(Answer::See(format!("/events/{}", escaped(id))))
+}
+
+/// What an event was that is no request.
+fn what_it_was(event: &Event) -> &'static str {
+    match event.origin() {
+        Origin::Failure(_) => "The failure",
+        Origin::Silence(_) => "The silence",
+        Origin::Moment(_) | Origin::Request => "The moment",
+    }
 }

@@ -46,6 +46,7 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     let day = hours::of_rule(ask.console.queries.as_ref(), name, Timestamp::now()).await?;
     let live = html! {
         (by_itself(ask, rule).await?)
+        (silence(ask, rule).await?)
         section {
             h2 { "Last 24 hours" }
             (bars::day(&day))
@@ -58,6 +59,21 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         }
     };
     Ok(Answer::Page(Page::new(draw::plain(name), "/rules", still).live(live)))
+}
+
+/// What is known about the silence that a rule waits for.
+async fn silence(ask: &Ask, rule: &Rule) -> Result<Markup, Fault> {
+    let Some(silence) = rule.silence.as_ref().filter(|_| rule.enabled) else { return Ok(html! {}) };
+    let known = ask.console.queries.silences().await?.into_iter().find(|known| known.rule == *rule.name);
+    let (last, told) = known.map_or((None, None), |known| (known.last, known.told));
+    Ok(html! {
+        section {
+            h2 { "Starts on silence" }
+            p { "When " (draw::text(&silence.said())) "." }
+            @match last { Some(last) => p.hint { "Something last came there at " (draw::time(last)) "." }, None => p.hint { "Nothing has come there yet." } }
+            @if let Some(told) = told { p.said.bad { "The silence goes on; the rule was started for it at " (draw::time(told)) "." } }
+        }
+    })
 }
 
 /// When a rule starts by itself next, and a button for now.

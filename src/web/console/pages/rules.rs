@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use crate::operations::hours::{self, Lately};
 use crate::operations::versions;
 use crate::rule::Rule;
-use crate::rule::sentence::Sentence;
+use crate::rule::sentence::{self, Sentence};
 use crate::secret::Vault;
 use crate::text::count::number;
 use crate::text::printable::short;
@@ -91,7 +91,7 @@ fn row(ask: &Ask, rule: &Rule, vault: &Vault, lately: &Lately) -> Markup {
             td { (draw::rule(ask, &rule.name)) div.hint { (draw::text(&short(&Sentence::of(rule, vault).text(), SENTENCE))) } }
             td {
                 @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } }
-                @if let Some(timetable) = &rule.timetable { @if !rule.when.is_empty() { ", " } (draw::text(&timetable.said())) }
+                @for (n, said) in sentence::by_itself(rule).iter().enumerate() { @if n > 0 || !rule.when.is_empty() { ", " } (draw::text(said.trim_start_matches("it is time, "))) }
             }
             td { (number(rule.steps.len(), "step")) }
             td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
