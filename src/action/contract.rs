@@ -45,6 +45,10 @@ pub trait Kind: Sync {
     fn calls(&self) -> bool {
         false
     }
+    /// The parts of what it saves under a name, such as `status`, if these are always the same.
+    fn saved_parts(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Whether a test that does not mention its effects ignores them.
     fn is_quiet(&self) -> bool {
         false
@@ -90,11 +94,15 @@ pub trait Effect: Display + Send {
     fn bytes(&self) -> usize;
     /// What it would do, in the form that the tests of a rule compare.
     fn view(&self) -> EffectView;
-    /// The outcome if a target had responded like this; `None` for an effect that calls no target.
-    fn answered(&self, _: MockResponse) -> Option<Outcome> {
+    /// What it needs to know from outside, which a dry run has to be given.
+    fn asks(&self) -> Option<Asks> {
         None
     }
-    /// The outcome in a dry run, if no response of a target is known.
+    /// The outcome if this was the answer.
+    fn answered(&self, _: MockResponse) -> Outcome {
+        self.assumed()
+    }
+    /// The outcome in a dry run, if what it asks for is not known.
     fn assumed(&self) -> Outcome {
         Outcome::Done(Success::default())
     }
@@ -120,7 +128,16 @@ impl EffectView {
     }
 }
 
-/// The mock response of a target.
+/// What an effect asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// The response of an app.
+    Response,
+    /// The rows of a sheet; they are a JSON list in the body.
+    Rows,
+}
+
+/// A response that was given instead of asking.
 #[derive(Debug, Clone)]
 pub struct MockResponse {
     pub status: u16,

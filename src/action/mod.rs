@@ -21,6 +21,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &files::append::Append,
     &files::sheet::SheetRow,
     &files::delete::DeleteRow,
+    &files::find::FindRow,
     &respond::Respond,
     &wait::Wait,
     &log::Log,

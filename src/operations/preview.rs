@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::action::contract::{Effect, EffectView, MockResponse};
+use crate::action::contract::{Asks, Effect, EffectView, MockResponse};
 use crate::expr::condition::Truth;
 use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::field::Values;
@@ -47,8 +47,8 @@ pub enum What {
 
 /// The replies of targets.
 pub trait Replies {
-    /// The reply to the next call, which this step makes; `None` if it is not known.
-    fn next(&mut self, step: &Step) -> Option<MockResponse>;
+    /// The answer to what this step asks for next; `None` if it is not known.
+    fn next(&mut self, step: &Step, asks: Asks) -> Option<MockResponse>;
 }
 
 /// Follows a rule from a step on. Returns what would happen, and how the run would end.
@@ -171,13 +171,10 @@ impl<'r> Walk<'r, '_> {
 
     fn done(&mut self, step: &'r Step, run: &Run, number: Option<usize>, effect: &dyn Effect) -> Outcome {
         let view = effect.view();
-        let calls = effect.answered(MockResponse { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
-        let reply = if calls { self.replies.next(step) } else { None };
-        let known = reply.is_some() || !calls;
-        let outcome = match reply.and_then(|reply| effect.answered(reply)) {
-            Some(outcome) => outcome,
-            None => effect.assumed(),
-        };
+        let asks = effect.asks();
+        let reply = asks.and_then(|asks| self.replies.next(step, asks));
+        let known = reply.is_some() || asks.is_none();
+        let outcome = reply.map_or_else(|| effect.assumed(), |reply| effect.answered(reply));
         if !known {
             self.has_no_answer(step);
         }

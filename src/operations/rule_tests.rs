@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::action::contract::{EffectView, MockResponse};
+use crate::action::contract::{Asks, EffectView, MockResponse};
 use crate::action::kind_of;
 use crate::engine::starts::starter::{Start, made};
 use crate::expr::condition::trace;
@@ -82,7 +82,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
     let Some(started) = rule.start(&rule.scope(&event, &ruleset.vault, &saved)) else { return Ok(Vec::new()) };
     anyhow::ensure!(started.step != UNDECIDED, "the rule would fail: {}", rule.why_undecided());
     let event = ruleset.sealed(event);
-    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given(&test.replies, 0));
+    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given::of(test));
     let mut views = Vec::new();
     for step in steps {
         match step.what {
@@ -94,19 +94,32 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
     Ok(views)
 }
 
-/// The mock responses of a test, in order; the last one is repeated.
-struct Given<'t>(&'t [Reply], usize);
+/// The answers of a test, in order; of each kind, the last one is repeated.
+struct Given<'t> {
+    replies: &'t [Reply],
+    /// How many of each kind were given.
+    given: Vec<Asks>,
+}
+
+impl<'t> Given<'t> {
+    fn of(test: &'t Test) -> Self {
+        Self { replies: &test.replies, given: Vec::new() }
+    }
+}
 
 impl Replies for Given<'_> {
-    fn next(&mut self, _: &Step) -> Option<MockResponse> {
-        let reply = self.0.get(self.1.min(self.0.len().saturating_sub(1)));
-        self.1 += 1;
-        Some(match reply {
-            Some(reply) => {
+    fn next(&mut self, _: &Step, asks: Asks) -> Option<MockResponse> {
+        let number = self.given.iter().filter(|given| **given == asks).count();
+        self.given.push(asks);
+        let mut all = self.replies.iter().filter(|reply| reply.to == asks);
+        let reply = all.clone().nth(number).or_else(|| all.next_back());
+        Some(match (reply, asks) {
+            (Some(reply), _) => {
                 let headers = reply.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
                 json_reply(reply.status, headers, &reply.body)
             }
-            None => json_reply(200, Vec::new(), &Value::Object(Map::new())),
+            (None, Asks::Response) => json_reply(200, Vec::new(), &Value::Object(Map::new())),
+            (None, Asks::Rows) => json_reply(200, Vec::new(), &Value::Array(Vec::new())),
         })
     }
 }
@@ -142,7 +155,7 @@ impl Stage<'_> {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
         let event = self.ruleset.sealed(event);
-        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
+        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given::of(test));
         let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();

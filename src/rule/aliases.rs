@@ -36,7 +36,7 @@ pub const RULE_WORDS: [(&str, &str); 31] = [
     ("vars", "set"),
 ];
 /// In place of a verb, and what to write.
-pub const STEP_WORDS: [(&str, &str); 52] = [
+pub const STEP_WORDS: [(&str, &str); 58] = [
     ("steps", "do"),
     ("actions", "do"),
     ("block", "do"),
@@ -63,6 +63,12 @@ pub const STEP_WORDS: [(&str, &str); 52] = [
     ("remove_row", "write `delete_row: file.xlsx` with `where:`"),
     ("delete_rows", "write `delete_row:` with `all: true`"),
     ("update_rows", "write `update_row:` with `all: true`"),
+    ("find", "write `find_row: file.xlsx` with `where:` and `save_as:`"),
+    ("find_rows", "write `find_row:`, which finds all rows: `name.rows`"),
+    ("lookup", "write `find_row: file.xlsx` with `where:` and `save_as:`"),
+    ("lookup_row", "write `find_row: file.xlsx` with `where:` and `save_as:`"),
+    ("get_row", "write `find_row: file.xlsx` with `where:` and `save_as:`"),
+    ("vlookup", "write `find_row: file.xlsx` with `where:` and `save_as:`"),
     ("for_each_key", "write `for_each_entry:` next to the verb, in the same step"),
     ("foreach", "write `for_each:` next to the verb, in the same step"),
     ("uses", "begin the step with a verb: `post: https://…`"),

@@ -135,7 +135,7 @@ const ANSWER: &[Word] = &[
 pub const TEST: &[Word] = &[
     word("name", Shape::Text, "what the test shows"),
     word("send", Shape::Of("send"), "the webhook to send"),
-    word("replies", Shape::ListOf("reply"), "what the called apps answer, in order; 200 {} by default"),
+    word("replies", Shape::ListOf("reply"), "what the called apps answer (200 {} by default), and what is found (nothing), each in order"),
     word(
         "expect",
         Shape::Either(&[Shape::One(&["nothing"]), Shape::ListOf("effect")]),
@@ -160,6 +160,7 @@ const REPLY: &[Word] = &[
     word("json", Shape::Any, "a JSON body"),
     word("text", Shape::Text, "text"),
     word("headers", Shape::Map, "headers"),
+    word("rows", Shape::Either(&[Shape::Map, Shape::Each(0, &Shape::Map)]), "instead: the rows that a `find_row` finds, by column title"),
 ];
 
 /// Keys that belong to a verb.

@@ -218,9 +218,9 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     known.named.extend(wrong_name);
     if let Some(Some(name)) = &save_as {
         known.named.push(name.clone());
-        let is_call = matches!(found, Some(Verb::Kind(_, kind)) if kind.calls());
-        if is_call && (for_each.is_none() || context.inside.each()) {
-            known.answers.push(name.clone());
+        let parts = if let Some(Verb::Kind(_, kind)) = found { kind.saved_parts() } else { &[] };
+        if !parts.is_empty() && (for_each.is_none() || context.inside.each()) {
+            known.answers.push((name.clone(), parts));
         }
     }
     let (verb, action) = work?;

@@ -32,6 +32,7 @@ mod encryption;
 mod explain;
 mod failing_servers;
 mod files;
+mod found_rows;
 mod handshakes;
 mod hang_ups;
 mod harness;

@@ -65,6 +65,7 @@ fn the_schema_and_the_rule_reader_know_the_same_keys() {
         let verb = verb["required"][0].as_str().unwrap();
         let fields = match verb {
             "delete_row" => "where: { A: x }",
+            "find_row" => "where: { A: x }, save_as: found",
             _ if verb.ends_with("_row") => "columns: { A: x }, match: A",
             _ => "text: x",
         };

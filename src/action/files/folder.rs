@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Lock, error_sentence, flush_folder, lock};
+use crate::model::outcome::Outcome;
 
 /// The maximum length of the name of one file or folder, in bytes, as on most file systems.
 const MAX_NAME: usize = 255;
@@ -24,12 +25,22 @@ pub struct Output {
     lock: Arc<Lock>,
 }
 
-/// Why something cannot be written, in plain English.
-#[derive(Debug)]
+/// Why something cannot be written or read, in plain English.
+#[derive(Debug, Clone)]
 pub enum Unwritten {
     /// It may work if retried later.
     Again(String),
     Never(String),
+}
+
+impl Unwritten {
+    /// What becomes of a step for this reason.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Unwritten::Again(why) => Outcome::retry(why),
+            Unwritten::Never(why) => Outcome::failed(why),
+        }
+    }
 }
 
 impl From<io::Error> for Unwritten {
@@ -56,6 +67,17 @@ impl Output {
     /// Whether the folder is still the one that was locked, and not, for example, the empty mount point of a missing disk.
     pub fn is_there(&self) -> Result<(), Unwritten> {
         self.lock.is_there().map_err(Unwritten::Again)
+    }
+
+    /// Whether a file of this name exists; creates nothing.
+    pub fn has(&self, name: &str) -> Result<bool, Unwritten> {
+        check(name).map_err(Unwritten::Never)?;
+        self.is_there()?;
+        match fs::symlink_metadata(self.root.join(name)) {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+            Err(e) => Err(Unwritten::Again(format!("{name} cannot be read: {}", error_sentence(&e)))),
+        }
     }
 
     /// The path of a file in the folder; creates the parent folders and flushes them.

@@ -18,7 +18,7 @@ use super::headers::{Headers, read_headers};
 use super::ok::read_ok;
 use super::target::{self, Target, read_targets, server_of};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
+use crate::action::contract::{Action, Asks, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
 use crate::action::option::read_word;
 use crate::action::world::World;
 use crate::expr::doubt;
@@ -89,6 +89,9 @@ impl Kind for Http {
     }
     fn calls(&self) -> bool {
         true
+    }
+    fn saved_parts(&self) -> &'static [&'static str] {
+        &["status", "header", "body"]
     }
     fn example(&self) -> &'static str {
         "post: https://chat.example.com/hooks/orders\njson: { text: \"New order {{ body.id }} for {{ body.total }}\" }\n"
@@ -405,13 +408,16 @@ impl Effect for Request {
     fn view(&self) -> EffectView {
         body_view(EffectView::new(self.method.to_lowercase(), &self.address), &self.headers, &self.body)
     }
-    fn answered(&self, said: MockResponse) -> Option<Outcome> {
+    fn asks(&self) -> Option<Asks> {
+        Some(Asks::Response)
+    }
+    fn answered(&self, said: MockResponse) -> Outcome {
         let got = Got { status: said.status, headers: said.headers, body: said.body, received: jiff::Timestamp::UNIX_EPOCH };
         let asked = self.asked();
         match &self.url {
             // The address may be a secret that is not known here.
-            Err(why) if !is_stand_in(&self.address) => Some(Outcome::failed(format!("{}: {why}", asked.call))),
-            _ => Some(asked.judge(got)),
+            Err(why) if !is_stand_in(&self.address) => Outcome::failed(format!("{}: {why}", asked.call)),
+            _ => asked.judge(got),
         }
     }
 }
