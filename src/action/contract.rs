@@ -45,10 +45,6 @@ pub trait Kind: Sync {
     fn calls(&self) -> bool {
         false
     }
-    /// The parts of what it saves under a name, such as `status`, if these are always the same.
-    fn saved_parts(&self) -> &'static [&'static str] {
-        &[]
-    }
     /// Whether a test that does not mention its effects ignores them.
     fn is_quiet(&self) -> bool {
         false
@@ -81,10 +77,26 @@ pub trait Action: Send + Sync {
     fn keeps_bodies(&self) -> bool {
         false
     }
+    /// The parts of what `save_as` saves, such as `status`, if these are always the same.
+    fn saved_parts(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The file that it changes, if that is always the same one.
+    fn file(&self) -> Option<FileUse<'_>> {
+        None
+    }
     /// How long the run waits after it; as long as there is if that is not known before.
     fn waits(&self) -> Option<Duration> {
         None
     }
+}
+
+/// What an action does with a file.
+#[derive(Debug, Clone, Copy)]
+pub struct FileUse<'a> {
+    pub name: &'a str,
+    /// Whether the file is replaced as a whole.
+    pub replaces: bool,
 }
 
 /// Something concrete that has not been performed yet; its `Display` form is what `try` shows.
@@ -147,7 +159,7 @@ pub struct MockResponse {
 }
 
 /// The keys of [`body_view`], and what a test can expect of each.
-pub const BODY_VIEW: &[Word] = &[
+pub const BODY_VIEW: [Word; 6] = [
     Word { name: "json", shape: Shape::Any, does: "the whole JSON body" },
     HAS_JSON,
     Word { name: "form", shape: Shape::Map, does: "the whole form" },

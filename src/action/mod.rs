@@ -19,6 +19,7 @@ use contract::Kind;
 pub const KINDS: &[&dyn Kind] = &[
     &http::step::Http, //
     &files::append::Append,
+    &files::write::Write,
     &files::sheet::SheetRow,
     &files::delete::DeleteRow,
     &files::find::FindRow,

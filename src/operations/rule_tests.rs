@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::action::contract::{Asks, EffectView, MockResponse};
 use crate::action::kind_of;
@@ -305,6 +305,7 @@ fn compared(expected: &Expected, got: &EffectView) -> Vec<(String, String)> {
             (_, None) => false,
             ("json_has", Some(found)) => has(found, wanted),
             ("headers", Some(found)) => has(found, &lowered(wanted)),
+            ("files", Some(found)) => has(found, &as_files(wanted)),
             ("form", Some(found)) => spelled(found) == spelled(wanted),
             (_, Some(found)) => is(found, wanted),
         };
@@ -353,6 +354,16 @@ fn has(found: &Value, wanted: &Value) -> bool {
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| has(a, b)),
         (Value::Object(a), Value::Object(b)) => b.iter().all(|(k, b)| a.get(k).is_some_and(|a| has(a, b))),
         (a, b) => is(a, b),
+    }
+}
+
+/// Files of which only the name is written.
+fn as_files(wanted: &Value) -> Value {
+    let file = |value: &Value| if value.is_string() { json!({ "file": value }) } else { value.clone() };
+    let files = |value: &Value| if let Value::Array(all) = value { all.iter().map(file).collect() } else { file(value) };
+    match wanted {
+        Value::Object(map) => Value::Object(map.iter().map(|(name, value)| (name.clone(), files(value))).collect()),
+        other => other.clone(),
     }
 }
 

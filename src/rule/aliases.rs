@@ -36,7 +36,7 @@ pub const RULE_WORDS: [(&str, &str); 31] = [
     ("vars", "set"),
 ];
 /// In place of a verb, and what to write.
-pub const STEP_WORDS: [(&str, &str); 58] = [
+pub const STEP_WORDS: [(&str, &str); 60] = [
     ("steps", "do"),
     ("actions", "do"),
     ("block", "do"),
@@ -83,10 +83,12 @@ pub const STEP_WORDS: [(&str, &str); 58] = [
     ("url", "write `post: https://…`"),
     ("send", "write `post: https://…`"),
     ("slack", "write `post: \"{{ secret.SLACK_URL }}\"` with `json: { text: … }`"),
-    ("write", "write `append: file.log` with `text:`"),
-    ("file", "write `append: file.log` with `text:`"),
+    ("file", "write `append: file.log` for a line, or `write: file.txt` for a whole file, with `text:`"),
     ("append_to_file", "write `append: file.log` with `text:`"),
-    ("write_file", "write `append: file.log` with `text:`"),
+    ("write_file", "write `write: file.txt` with `text:`"),
+    ("save_file", "write `write: file.txt` with `text:`"),
+    ("download", "write `get: https://…` with `to_file: file.pdf`"),
+    ("upload", "write `post: https://…` with `files: { photo: cat.jpg }`"),
     ("sheet", "write `add_row: file.xlsx` with `columns:`"),
     ("append_row", "write `add_row: file.xlsx` with `columns:`"),
     ("excel", "write `add_row: file.xlsx` with `columns:`"),
@@ -97,7 +99,7 @@ pub const STEP_WORDS: [(&str, &str); 58] = [
     ("echo", "write `log: text`"),
 ];
 /// In place of a field of a step.
-pub const STEP_FIELDS: [(&str, &str); 38] = [
+pub const STEP_FIELDS: [(&str, &str); 42] = [
     ("catch", "on_error"),
     ("rescue", "on_error"),
     ("on_failure", "on_error"),
@@ -121,6 +123,10 @@ pub const STEP_FIELDS: [(&str, &str); 38] = [
     ("each", "for_each"),
     ("then", "write this as a step of its own, with a dash"),
     ("output", "save_as"),
+    ("save_to", "to_file"),
+    ("download_to", "to_file"),
+    ("attachments", "write `files: { photo: cat.jpg }` in a call"),
+    ("multipart", "write `files: { photo: cat.jpg }`, or `type: multipart/form-data` for a form without files"),
     ("result", "save_as"),
     ("payload", "json"),
     ("params", "query"),

@@ -8,6 +8,7 @@ use super::Rule;
 use super::address::{self, Address};
 use super::bounds::Bounds;
 use super::compile::{self, Origin};
+use super::files;
 use super::foreign;
 use super::ruleset::Ruleset;
 use super::senders;
@@ -374,6 +375,7 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         }
         senders::look(rule, uses, item, &addresses);
     }
+    files::look(all.rules.iter().filter_map(|(rule, _, item)| Some((rule.as_ref()?, item))));
 }
 
 /// Every address that starts rules has one entry: its own, or the open one.

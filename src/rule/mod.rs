@@ -12,6 +12,7 @@ mod by_itself;
 pub mod compile;
 pub mod cors;
 pub mod each;
+mod files;
 mod foreign;
 pub mod index;
 pub mod items;

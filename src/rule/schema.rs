@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::set::reserved_names;
 use crate::action::KINDS;
+use crate::action::files::attached::ATTACHED;
 use crate::expr::condition::read::TESTS;
 use crate::text::word::{FIELD, HEADER, NAME, Shape, Word, map};
 use crate::verify;
@@ -241,6 +242,8 @@ pub fn json_schema() -> Value {
         .collect();
     let mut when = map(&[WHEN], &[]);
     when["anyOf"] = ["webhook", "every", "at", "cron"].iter().map(|key| json!({ "required": [key] })).collect();
+    let mut attached = map(&[ATTACHED], &[]);
+    attached["oneOf"] = ["file", "base64"].map(|key| json!({ "required": [key] })).to_vec().into();
     let mut file = map(&[FILE], &[]);
     file["$schema"] = "http://json-schema.org/draft-07/schema#".into();
     file["title"] = "Doorbell rules".into();
@@ -250,6 +253,7 @@ pub fn json_schema() -> Value {
         "auth": map(&[AUTH], &[]),
         "condition": condition,
         "effect": map(&expected, &[]),
+        "files": { "anyOf": [{ "type": "string" }, attached, { "type": "array", "items": { "anyOf": [{ "type": "string" }, attached] } }] },
         "line": line,
         "once_per": map(&[ONCE_PER], &["value"]),
         "plain": plain,

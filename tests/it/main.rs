@@ -74,4 +74,5 @@ mod tidy;
 mod traces;
 mod waits;
 mod who_sent;
+mod whole_files;
 mod workbooks;

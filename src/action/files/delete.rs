@@ -9,7 +9,7 @@ use super::row::Mode;
 use super::spreadsheet::{ALL, IGNORE_CASE, NOT_A_SHEET, SHEET, TITLE_ROW, is_sheet};
 use super::wanted::{self, WHERE, Wanted, WantedRow};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::contract::{Action, Effect, EffectView, FileUse, Kind, Performing};
 use crate::action::world::World;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
@@ -56,6 +56,9 @@ impl Kind for DeleteRow {
 struct Deleting(Wanted);
 
 impl Action for Deleting {
+    fn file(&self) -> Option<FileUse<'_>> {
+        self.0.fixed_file().map(|name| FileUse { name, replaces: false })
+    }
     fn fields(&self) -> Vec<&Field> {
         self.0.fields()
     }

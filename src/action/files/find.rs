@@ -47,9 +47,6 @@ impl Kind for FindRow {
     fn expected(&self) -> &'static [Word] {
         &[WHERE, Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook" }]
     }
-    fn saved_parts(&self) -> &'static [&'static str] {
-        &["row", "rows", "count"]
-    }
     fn is_quiet(&self) -> bool {
         true
     }
@@ -72,6 +69,9 @@ impl Kind for FindRow {
 struct Finding(Wanted);
 
 impl Action for Finding {
+    fn saved_parts(&self) -> &'static [&'static str] {
+        &["row", "rows", "count"]
+    }
     fn fields(&self) -> Vec<&Field> {
         self.0.fields()
     }

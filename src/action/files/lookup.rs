@@ -31,8 +31,7 @@ pub(super) fn find(path: &Path, name: &str, rows: &[Row]) -> Vec<Result<Found, U
         let mine: Vec<&Row> = pass.iter().map(|n| &rows[*n]).collect();
         match in_one_pass(&file, name, &mine) {
             Ok(all) => pass.iter().zip(all).for_each(|(n, one)| found[*n] = Some(one.map_err(Unwritten::Never))),
-            Err(Unwritten::Never(why)) => pass.iter().for_each(|n| found[*n] = Some(Err(Unwritten::Never(format!("{name}: {why}"))))),
-            Err(Unwritten::Again(why)) => pass.iter().for_each(|n| found[*n] = Some(Err(Unwritten::Again(format!("{name}: {why}"))))),
+            Err(why) => pass.iter().for_each(|n| found[*n] = Some(Err(why.clone().because(name)))),
         }
     }
     found.into_iter().map(|one| one.unwrap_or_else(|| Ok(Found::default()))).collect()

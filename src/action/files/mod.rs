@@ -1,12 +1,15 @@
 //! Files in the output folder: the steps that write lines and rows, and how these are written to disk exactly once.
 
 pub mod append;
+pub mod attached;
 pub mod batch;
+pub mod bytes;
 mod changes;
 pub mod content;
 pub mod csv;
 mod date;
 pub mod delete;
+pub mod download;
 pub mod find;
 pub mod folder;
 mod found;
@@ -18,5 +21,6 @@ mod search;
 pub mod sheet;
 mod spreadsheet;
 mod wanted;
+pub mod write;
 pub mod writer;
 pub mod xlsx;

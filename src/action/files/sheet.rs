@@ -13,7 +13,7 @@ use super::spreadsheet::{
     ALL, IGNORE_CASE, NOT_A_SHEET, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row, sheet_file_schema,
 };
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::contract::{Action, Effect, EffectView, FileUse, Kind, Performing};
 use crate::action::option::read_word;
 use crate::action::world::World;
 use crate::body::number_text;
@@ -239,6 +239,9 @@ struct Writing {
 }
 
 impl Action for Writing {
+    fn file(&self) -> Option<FileUse<'_>> {
+        self.file.fixed().map(|name| FileUse { name, replaces: false })
+    }
     fn fields(&self) -> Vec<&Field> {
         let cells = self.cells.iter().flat_map(|(_, data)| data.fields());
         self.file.fields().chain(self.sheet.iter().flat_map(Template::fields)).chain(cells).collect()

@@ -83,6 +83,11 @@ impl Wanted {
         Self { row: Row { all, ..self.row }, ..self }
     }
 
+    /// The name of the file, if it is always the same.
+    pub(super) fn fixed_file(&self) -> Option<&str> {
+        self.file.fixed()
+    }
+
     pub(super) fn fields(&self) -> Vec<&Field> {
         let cells = self.cells.iter().flat_map(|(_, data)| data.fields());
         self.file.fields().chain(self.sheet.iter().flat_map(Template::fields)).chain(cells).collect()

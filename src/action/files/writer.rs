@@ -8,6 +8,7 @@
 //! [`super::batch`].
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -18,7 +19,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::batch::{self, Known, Prepared, Verdict};
 use super::content::Content;
-use super::folder::{Output, Unwritten};
+use super::download::Download;
+use super::folder::{Output, Unwritten, check};
 use super::found::Found;
 use super::lookup;
 use super::row::{NotWritten, Row};
@@ -62,6 +64,7 @@ struct Question {
 enum Task {
     Write(Job),
     Find(Question),
+    Open(oneshot::Sender<Result<(File, u64), Unwritten>>),
 }
 
 /// All writers.
@@ -96,6 +99,32 @@ impl Files {
         match self.send(name, Task::Write(Job { content, context, done })).await {
             Ok(()) => outcome.await.unwrap_or_else(|_| Outcome::retry(format!("{name} was not written"))),
             Err(why) => why.outcome(),
+        }
+    }
+
+    /// Begins to receive a file of this name for a step: what it will be, and where to write it. The error is what becomes of
+    /// the step.
+    pub async fn download(&self, name: &str, context: &AttemptContext) -> Result<(Download, File), Outcome> {
+        check(name).map_err(Outcome::failed)?;
+        let (output, (run, step, element)) = (self.0.output.clone(), context.effect());
+        let begun = tokio::task::spawn_blocking(move || {
+            let download = output.download(&format!("{run}-{step}-{element}"))?;
+            let file = download.file().try_clone()?;
+            Ok::<_, Unwritten>((download, file))
+        });
+        begun.await.unwrap_or_else(|panic| Err(Unwritten::Never(panic.to_string()))).map_err(Unwritten::outcome)
+    }
+
+    /// Opens a file to read it: its content up to this length stays as it is, whatever is written meanwhile.
+    pub async fn open(&self, name: &str) -> Result<(File, u64), Outcome> {
+        if !self.0.output.has(name).map_err(Unwritten::outcome)? {
+            return Err(Outcome::failed(format!("{name} does not exist in the output folder")));
+        }
+        let (opened, answer) = oneshot::channel();
+        self.send(name, Task::Open(opened)).await.map_err(Unwritten::outcome)?;
+        match answer.await {
+            Ok(answer) => answer.map_err(Unwritten::outcome),
+            Err(_) => Err(Outcome::retry(format!("{name} was not read"))),
         }
     }
 
@@ -222,19 +251,37 @@ impl Writer {
 
     /// What comes together has no order, so rows are found first: what is in the file then is recorded.
     async fn tasks(&mut self, tasks: Vec<Task>) {
-        let (mut questions, mut jobs) = (Vec::new(), Vec::new());
+        let (mut questions, mut jobs, mut opened) = (Vec::new(), Vec::new(), Vec::new());
         for task in tasks {
             match task {
                 Task::Write(job) => jobs.push(job),
                 Task::Find(question) => questions.push(question),
+                Task::Open(one) => opened.push(one),
             }
+        }
+        for one in opened {
+            let file = self.open().await;
+            let _ = one.send(file.map_err(|why| why.because(&self.name)));
         }
         if !questions.is_empty() {
             self.find(questions).await;
         }
-        if !jobs.is_empty() {
+        let (wholes, parts): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| matches!(job.content, Content::Whole(_)));
+        for jobs in [parts, wholes].into_iter().filter(|jobs| !jobs.is_empty()) {
             self.batch(jobs).await;
         }
+    }
+
+    async fn open(&mut self) -> Result<(File, u64), Unwritten> {
+        self.clear_doubt().await.map_err(Unwritten::Again)?;
+        let (path, output) = (self.path.clone(), self.inner.output.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            output.is_there()?;
+            let file = File::open(path)?;
+            let meta = file.metadata()?;
+            if meta.is_file() { Ok((file, meta.len())) } else { Err(Unwritten::Never("it is a folder".to_owned())) }
+        });
+        opened.await.unwrap_or_else(|panic| Err(Unwritten::Never(panic.to_string())))
     }
 
     async fn find(&mut self, questions: Vec<Question>) {
@@ -314,8 +361,10 @@ impl Writer {
         });
         let Prepared { intent, what, refused, known } = prepared.await.map_err(|panic| Unwritten::Never(panic.to_string()))??;
         let Some(what) = what else { return Ok(refused) };
-        self.inner.ledger.intend(intent.clone()).await.map_err(Unwritten::Again)?;
-        self.inner.intended().insert(self.path.clone(), intent.clone());
+        if let Some(intent) = &intent {
+            self.inner.ledger.intend(intent.clone()).await.map_err(Unwritten::Again)?;
+            self.inner.intended().insert(self.path.clone(), intent.clone());
+        }
         let path = self.path.clone();
         let why = match tokio::task::spawn_blocking(move || batch::write(&path, what)).await {
             Ok(Ok(())) => {
@@ -326,6 +375,7 @@ impl Writer {
             Ok(Err(e)) => error_sentence(&e),
             Err(panic) => panic.to_string(),
         };
+        let Some(intent) = intent else { return Err(Unwritten::Again(why)) };
         match self.inner.repair(self.path.clone(), &intent).await {
             Ok(Verdict::Whole) => Ok(refused),
             Ok(Verdict::Torn | Verdict::Absent) => Err(Unwritten::Again(why)),
