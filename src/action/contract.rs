@@ -20,6 +20,7 @@ use crate::expr::template::Unrendered;
 use crate::model::outcome::{Outcome, Success};
 use crate::text::word::{Shape, Word};
 use crate::yaml::fields::Fields;
+use crate::yaml::locate::Path;
 
 /// A kind of action: its verbs, and how a step with one of them is read.
 pub trait Kind: Sync {
@@ -80,6 +81,10 @@ pub trait Action: Send + Sync {
     /// The parts of what `save_as` saves, such as `status`, if these are always the same.
     fn saved_parts(&self) -> &'static [&'static str] {
         &[]
+    }
+    /// The connection that it uses, and where its name is written.
+    fn connection(&self) -> Option<(&str, &Path)> {
+        None
     }
     /// The file that it changes, if that is always the same one.
     fn file(&self) -> Option<FileUse<'_>> {

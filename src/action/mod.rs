@@ -3,10 +3,16 @@
 
 pub mod attempt_context;
 pub mod call_slots;
+pub mod connections;
 pub mod contract;
+#[cfg(feature = "email")]
+pub mod email;
 pub mod files;
 pub mod http;
 pub mod log;
+
+pub mod mailbox;
+pub mod online;
 pub mod option;
 pub mod pending_replies;
 pub mod respond;
@@ -23,6 +29,8 @@ pub const KINDS: &[&dyn Kind] = &[
     &files::sheet::SheetRow,
     &files::delete::DeleteRow,
     &files::find::FindRow,
+    #[cfg(feature = "email")]
+    &email::step::Email,
     &respond::Respond,
     &wait::Wait,
     &log::Log,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::connections::CurrentConnections;
 use super::files::writer::Files;
 use super::http::client::Net;
 use super::pending_replies::PendingReplies;
@@ -11,6 +12,7 @@ pub struct World {
     pub net: Arc<Net>,
     pub files: Files,
     pub pending: Arc<PendingReplies>,
+    pub connections: CurrentConnections,
     /// Whether tries are recorded as spans of traces, so that calls name theirs.
     pub is_traced: bool,
 }

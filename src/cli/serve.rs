@@ -25,6 +25,7 @@ use super::settings::{Data, Rules, Secrets, Trust, counted, length, network};
 use super::signals::{is_set, load_again_when_asked, stop};
 use super::telemetry_options::TelemetryOptions;
 use super::terminal::stdout;
+use crate::action::connections::CurrentConnections;
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
@@ -247,7 +248,9 @@ impl Serve {
         let traces = self.telemetry.traces(&counters, &own_ca)?;
         let net = Arc::new(net.trusting(own_ca));
         let key_cache = KeyCache::new(net.clone());
-        let world = World { net: net.clone(), files, pending: pending.clone(), is_traced: traces.is_some() };
+        let current = rules.clone();
+        let connections: CurrentConnections = Box::new(move || current.load().ruleset.connections.clone());
+        let world = World { net: net.clone(), files, pending: pending.clone(), connections, is_traced: traces.is_some() };
         let worker = Worker::new(
             store.clone(),
             world,

@@ -3,6 +3,7 @@
 //! the effects of [`preview`] do, and [`dry_run`] redacts them.
 
 pub mod command;
+pub mod connections;
 pub mod control;
 pub mod drafts;
 pub mod dry_run;

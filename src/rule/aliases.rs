@@ -44,10 +44,10 @@ pub const STEP_WORDS: [(&str, &str); 60] = [
     ("delay", "write `wait: 10 minutes`"),
     ("pause", "write `wait: 10 minutes`"),
     ("set", "put `set:` into the rule, above `then:`"),
-    ("email", "Doorbell does not send e-mail; call your mail service with `post: https://…`"),
-    ("mail", "Doorbell does not send e-mail; call your mail service with `post: https://…`"),
-    ("send_email", "Doorbell does not send e-mail; call your mail service with `post: https://…`"),
-    ("send_mail", "Doorbell does not send e-mail; call your mail service with `post: https://…`"),
+    ("mail", "write `email: ada@example.com` with `subject:`, `text:` and `using:`"),
+    ("send_email", "write `email: ada@example.com` with `subject:`, `text:` and `using:`"),
+    ("send_mail", "write `email: ada@example.com` with `subject:`, `text:` and `using:`"),
+    ("smtp", "write `email: ada@example.com`, and the server under `connections:`"),
     ("shell", "Doorbell does not run programs; call an address with `post: https://…`"),
     ("exec", "Doorbell does not run programs; call an address with `post: https://…`"),
     ("command", "Doorbell does not run programs; call an address with `post: https://…`"),
@@ -99,7 +99,7 @@ pub const STEP_WORDS: [(&str, &str); 60] = [
     ("echo", "write `log: text`"),
 ];
 /// In place of a field of a step.
-pub const STEP_FIELDS: [(&str, &str); 42] = [
+pub const STEP_FIELDS: [(&str, &str); 46] = [
     ("catch", "on_error"),
     ("rescue", "on_error"),
     ("on_failure", "on_error"),
@@ -125,7 +125,11 @@ pub const STEP_FIELDS: [(&str, &str); 42] = [
     ("output", "save_as"),
     ("save_to", "to_file"),
     ("download_to", "to_file"),
-    ("attachments", "write `files: { photo: cat.jpg }` in a call"),
+    ("attachments", "write `files: { photo: cat.jpg }` in a call, `attach: cat.jpg` in an e-mail"),
+    ("attachment", "attach"),
+    ("connection", "using"),
+    ("replyTo", "reply_to"),
+    ("reply-to", "reply_to"),
     ("multipart", "write `files: { photo: cat.jpg }`, or `type: multipart/form-data` for a form without files"),
     ("result", "save_as"),
     ("payload", "json"),

@@ -10,6 +10,7 @@ pub mod aliases;
 mod bounds;
 mod by_itself;
 pub mod compile;
+pub mod connections;
 pub mod cors;
 pub mod each;
 mod files;

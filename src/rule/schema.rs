@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::connections::CONNECTION;
 use super::set::reserved_names;
 use crate::action::KINDS;
 use crate::action::files::attached::ATTACHED;
@@ -33,6 +34,7 @@ const FILE: &[Word] = &[
     word("$schema", Shape::Text, "the address of the JSON Schema of rule files, for editors"),
     word("timezone", Shape::Text, "the time zone of the rules in this file, unless they name another, such as Europe/Berlin"),
     word("webhooks", Shape::MapOfNamed(ROUTE, "address"), "who may call which address"),
+    word("connections", Shape::MapOf("connection"), "servers and accounts that steps use by name (`using:`)"),
     word("rules", Shape::MapOf("rule"), "the rules, each with its name"),
 ];
 pub const RULE: &[Word] = &[
@@ -252,6 +254,7 @@ pub fn json_schema() -> Value {
         "answer": map(&[ANSWER], &[]),
         "auth": map(&[AUTH], &[]),
         "condition": condition,
+        "connection": map(&[CONNECTION], &["smtp", "from"]),
         "effect": map(&expected, &[]),
         "files": { "anyOf": [{ "type": "string" }, attached, { "type": "array", "items": { "anyOf": [{ "type": "string" }, attached] } }] },
         "line": line,

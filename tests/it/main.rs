@@ -28,6 +28,7 @@ mod deleted_rows;
 mod disks;
 mod docs;
 mod dry_run;
+mod emails;
 mod encryption;
 mod explain;
 mod failing_servers;

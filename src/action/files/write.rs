@@ -175,7 +175,7 @@ struct WholeFile {
 
 impl fmt::Display for WholeFile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "write  {}\n", self.file)?;
+        writeln!(f, "write  {}", self.file)?;
         match std::str::from_utf8(&self.bytes).ok().filter(|_| !self.is_base64) {
             Some(text) => f.write_str(text.strip_suffix('\n').unwrap_or(text)),
             None => write!(f, "({})", count::bytes(self.bytes.len() as u64)),

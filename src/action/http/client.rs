@@ -4,14 +4,15 @@
 //! Nothing that a caller could take for a password leaves for another server. Only this folder uses `reqwest`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use reqwest::{Client, Url, header, redirect};
 
-use super::guard::{Allowed, Guarded, Refused};
-use super::host::{HostState, Hosts, NotNow};
+use super::guard::{Allowed, Guarded, Refused, Unresolved};
+use super::host::{Host, HostState, Hosts, NotNow, Turn};
 use super::own_ca::OwnCa;
 use super::payload::Payload;
 use super::servers::{CallResult, Servers};
@@ -100,6 +101,34 @@ impl Net {
         self.client.get_or_init(|| build(&self.allowed, &self.own_ca)).as_ref().map_err(|e| Unsent::Again(e.clone()))
     }
 
+    /// The certificates that are trusted in addition to the usual ones.
+    pub fn own_ca(&self) -> &OwnCa {
+        &self.own_ca
+    }
+
+    /// The addresses of a server that may be connected to, for other protocols than HTTP.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unsent> {
+        self.allowed.resolve(host, port).await.map_err(|no| match no {
+            Unresolved::Refused(why) => Unsent::Never(why),
+            Unresolved::Unknown(e) => Unsent::Again(format!("{host} cannot be found: {e}")),
+        })
+    }
+
+    /// A server, by its name and port, and a turn to talk to it: both as for calls.
+    pub fn server(&self, name: &str) -> Arc<Host> {
+        self.hosts.host(name, None)
+    }
+
+    pub async fn turn<'h>(&self, host: &'h Host, now: Instant) -> Result<Turn<'h>, Unsent> {
+        let name = &host.name;
+        host.turn(now).await.map_err(|e| match e {
+            NotNow::Rests(wait) => {
+                Unsent::Resting(format!("{name} did not answer several calls in a row, so calls to it are paused for a while"), wait)
+            }
+            NotNow::Crowded(wait) => Unsent::Crowded(wait),
+        })
+    }
+
     /// The state of every server that is remembered.
     pub fn hosts(&self) -> Vec<HostState> {
         self.hosts.states(Instant::now())
@@ -144,12 +173,7 @@ impl Net {
         let name = call.url.host_str().unwrap_or("").to_owned();
         let name = call.url.port().map_or(name.clone(), |port| format!("{name}:{port}"));
         let host = self.hosts.host(&name, call.server.as_ref());
-        let turn = host.turn(std::time::Instant::now()).await.map_err(|e| match e {
-            NotNow::Rests(wait) => {
-                Unsent::Resting(format!("{name} did not answer several calls in a row, so calls to it are paused for a while"), wait)
-            }
-            NotNow::Crowded(wait) => Unsent::Crowded(wait),
-        })?;
+        let turn = self.turn(&host, std::time::Instant::now()).await?;
         let began = std::time::Instant::now();
         let answer = self.talk(call, marks, timeout).await;
         took.add(began.elapsed());
