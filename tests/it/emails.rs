@@ -150,7 +150,7 @@ fn what_the_server_defers_is_tried_again_with_the_same_id_and_what_it_refuses_is
     let shown = send(json!("refused@example.com"), "two");
     assert!(shown.contains("failed: mail: the server refused refused@example.com (550)"), "{shown}");
     let shown = send(json!(["refused@example.com", "ada@example.com"]), "three");
-    assert!(shown.contains("failed: mail: the server refused refused@example.com (550); the message was sent to the 1 others"), "{shown}");
+    assert!(shown.contains("failed: mail: the server refused refused@example.com (550); 1 other got the message"), "{shown}");
     assert_eq!(mails(&setup).len(), 5);
     for (to, why) in [
         (json!("a@x.example, eve@evil.example"), "`a@x.example, eve@evil.example` is not one e-mail address"),
@@ -233,6 +233,19 @@ fn a_server_that_is_away_comes_back_and_a_connection_that_was_removed_is_waited_
     doorbell.reload();
     assert!(said(&setup, &event).contains("✓ A"));
     assert_eq!(mails(&setup).len(), 1);
+    // A run whose connection was removed, because no rule uses it any more, waits for it, and says so.
+    drop(server);
+    let event = doorbell.deliver("/a", &body(&json!("ada@example.com"), "two"));
+    until("it is tried again", || setup.printed(&["explain", &event]).contains("retry"));
+    setup.write("rules/connections.yaml", "connections:\n  other: { smtp: smtps://mail.example.com, from: a@example.com }\n");
+    setup.write("rules/rules.yaml", "webhooks:\n  /b: { verify: none }\nrules:\n  B:\n    when: { webhook: /b }\n    then: [{ log: x }]\n");
+    doorbell.reload();
+    until("it waits", || setup.printed(&["explain", &event]).contains("the connection `mail` is not in the rule files any more"));
+    let server = Server::start(&setup, "plain");
+    rules(&setup, &format!("smtp://127.0.0.1:{}", server.port), ", tls: none", &steps);
+    doorbell.reload();
+    assert!(said(&setup, &event).contains("✓ A"));
+    assert_eq!(mails(&setup).len(), 2);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::not_sent::{NotSent, sorted};
 use crate::action::connections::{Security, Smtp};
 use crate::action::http::client::Net;
 use crate::action::http::own_ca::OwnCa;
+use crate::text::count;
 
 /// How long an address of a server has to answer before the next one is tried.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -116,8 +117,8 @@ async fn talk(connection: &mut AsyncSmtpConnection, message: &Sendable) -> Resul
     match refused.len() {
         0 => Ok(()),
         some => {
-            let others = message.to.len() - some;
-            Err(NotSent::Never(format!("the server refused {because}; the message was sent to the {others} others"), status))
+            let others = count::number(message.to.len() - some, "other");
+            Err(NotSent::Never(format!("the server refused {because}; {others} got the message"), status))
         }
     }
 }

@@ -35,7 +35,7 @@ const BCC: Word = Word { name: "bcc", shape: Shape::List, does: "who gets a copy
 const REPLY_TO: Word = Word { name: "reply_to", shape: Shape::Text, does: "where answers go" };
 const USING: Word = Word { name: "using", shape: Shape::Text, does: "the connection that is used" };
 /// How long a run waits before it looks again whether its connection is back.
-const GONE: Duration = Duration::from_secs(60);
+const GONE: Duration = Duration::from_secs(10);
 /// How many recipients a message may have.
 const MOST_RECIPIENTS: usize = 100;
 
