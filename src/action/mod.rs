@@ -10,7 +10,6 @@ pub mod email;
 pub mod files;
 pub mod http;
 pub mod log;
-
 pub mod mailbox;
 pub mod online;
 pub mod option;
