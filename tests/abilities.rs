@@ -40,6 +40,7 @@ fn main() {
         ("has_faketime", all(std::slice::from_ref(&faketime))),
         ("has_promtool", all(&[program("promtool")])),
         ("has_browser", all(&[program("node"), packages.and_then(|folder| file(folder.join("playwright-core"))), chromium])),
+        ("has_smtp_server", all(&[file("/usr/bin/python3"), file("/usr/lib/python3/dist-packages/aiosmtpd")])),
         ("has_postgres", all(&[postgres("initdb"), postgres("postgres")])),
     ] {
         println!("cargo::rustc-check-cfg=cfg({ability})");

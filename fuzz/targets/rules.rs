@@ -1,7 +1,7 @@
 //! Any bytes as a rule file: every problem can be drawn, and valid rules can be evaluated and previewed for an event.
 #![no_main]
 
-use doorbell::action::contract::MockResponse;
+use doorbell::action::contract::{Asks, MockResponse};
 use doorbell::expr::names::Resolver;
 use doorbell::model::event::Event;
 use doorbell::operations::preview::{Replies, dry_steps_of};
@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 struct NoReplies;
 
 impl Replies for NoReplies {
-    fn next(&mut self, _: &Step) -> Option<MockResponse> {
+    fn next(&mut self, _: &Step, _: Asks) -> Option<MockResponse> {
         None
     }
 }

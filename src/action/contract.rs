@@ -21,6 +21,7 @@ use crate::expr::template::Unrendered;
 use crate::model::outcome::{Outcome, Success};
 use crate::text::word::{Shape, Word};
 use crate::yaml::fields::Fields;
+use crate::yaml::locate::Path;
 
 /// A kind of action: its verbs, and how a step with one of them is read.
 pub trait Kind: Sync {
@@ -82,10 +83,30 @@ pub trait Action: Send + Sync {
     fn keeps_bodies(&self) -> bool {
         false
     }
+    /// The parts of what `save_as` saves, such as `status`, if these are always the same.
+    fn saved_parts(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The connection that it uses, and where its name is written.
+    fn connection(&self) -> Option<(&str, &Path)> {
+        None
+    }
+    /// The file that it changes, if that is always the same one.
+    fn file(&self) -> Option<FileUse<'_>> {
+        None
+    }
     /// How long the run waits after it; as long as there is if that is not known before.
     fn waits(&self) -> Option<Duration> {
         None
     }
+}
+
+/// What an action does with a file.
+#[derive(Debug, Clone, Copy)]
+pub struct FileUse<'a> {
+    pub name: &'a str,
+    /// Whether the file is replaced as a whole.
+    pub replaces: bool,
 }
 
 /// Something concrete that has not been performed yet; its `Display` form is what `try` shows.
@@ -95,15 +116,19 @@ pub trait Effect: Display + Send {
     fn bytes(&self) -> usize;
     /// What it would do, in the form that the tests of a rule compare.
     fn view(&self) -> EffectView;
-    /// The outcome if a target had responded like this; `None` for an effect that calls no target.
-    fn answered(&self, _: MockResponse) -> Option<Outcome> {
+    /// What it needs to know from outside, which a dry run has to be given.
+    fn asks(&self) -> Option<Asks> {
         None
     }
     /// For an effect that uses the memory, in a dry run: the outcome, or nothing if that depends on what is not known.
     fn in_memory(&self, _: &mut DryMemory) -> Option<Option<Outcome>> {
         None
     }
-    /// The outcome in a dry run, if no response of a target is known.
+    /// The outcome if this was the answer.
+    fn answered(&self, _: MockResponse) -> Outcome {
+        self.assumed()
+    }
+    /// The outcome in a dry run, if what it asks for is not known.
     fn assumed(&self) -> Outcome {
         Outcome::Done(Success::default())
     }
@@ -129,7 +154,16 @@ impl EffectView {
     }
 }
 
-/// The mock response of a target.
+/// What an effect asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// The response of an app.
+    Response,
+    /// The rows of a sheet; they are a JSON list in the body.
+    Rows,
+}
+
+/// A response that was given instead of asking.
 #[derive(Debug, Clone)]
 pub struct MockResponse {
     pub status: u16,
@@ -139,7 +173,7 @@ pub struct MockResponse {
 }
 
 /// The keys of [`body_view`], and what a test can expect of each.
-pub const BODY_VIEW: &[Word] = &[
+pub const BODY_VIEW: [Word; 6] = [
     Word { name: "json", shape: Shape::Any, does: "the whole JSON body" },
     HAS_JSON,
     Word { name: "form", shape: Shape::Map, does: "the whole form" },

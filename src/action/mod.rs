@@ -3,11 +3,16 @@
 
 pub mod attempt_context;
 pub mod call_slots;
+pub mod connections;
 pub mod contract;
+#[cfg(feature = "email")]
+pub mod email;
 pub mod files;
 pub mod http;
 pub mod log;
+pub mod mailbox;
 pub mod memory;
+pub mod online;
 pub mod option;
 pub mod pending_replies;
 pub mod respond;
@@ -20,8 +25,12 @@ use contract::Kind;
 pub const KINDS: &[&dyn Kind] = &[
     &http::step::Http, //
     &files::append::Append,
+    &files::write::Write,
     &files::sheet::SheetRow,
     &files::delete::DeleteRow,
+    &files::find::FindRow,
+    #[cfg(feature = "email")]
+    &email::step::Email,
     &respond::Respond,
     &wait::Wait,
     &memory::steps::Remember,

@@ -48,7 +48,7 @@ impl Kind for Respond {
         ]
     }
     fn expected(&self) -> &'static [Word] {
-        BODY_VIEW
+        &BODY_VIEW
     }
     fn example(&self) -> &'static str {
         "respond: 201\njson: { status: success, id: \"{{ body.id }}\" }\n"

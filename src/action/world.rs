@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::connections::CurrentConnections;
 use super::files::writer::Files;
 use super::http::client::Net;
 use super::memory::RuleMemory;
@@ -13,6 +14,7 @@ pub struct World {
     pub files: Files,
     pub pending: Arc<PendingReplies>,
     pub memory: RuleMemory,
+    pub connections: CurrentConnections,
     /// Whether tries are recorded as spans of traces, so that calls name theirs.
     pub is_traced: bool,
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::connections::{ended, state, try_all};
 use super::dry_run::read_webhook;
 use super::ended::Ended;
 use super::fix;
-use super::settings::{Data, LoadOptions, Secrets, counted, counted_problems};
+use super::settings::{Data, LoadOptions, Secrets, Trust, counted, counted_problems};
 use super::terminal::stdout;
 use crate::operations::experience::{Webhooks, learned};
 use crate::operations::schedules::{ScheduledRule, scheduled_rules};
@@ -41,6 +42,11 @@ pub struct Check {
     headers: Vec<String>,
     #[command(flatten)]
     data: Data,
+    /// Also try each connection: connect, encrypt and log in; nothing is sent
+    #[arg(long, conflicts_with = "no_secrets")]
+    online: bool,
+    #[command(flatten)]
+    trust: Trust,
     /// Write proven corrections into the files; each is shown first, and the old file is kept
     #[arg(long)]
     fix: bool,
@@ -72,6 +78,10 @@ impl Check {
             problem::sort(&mut loaded.problems);
         }
         let scheduled = loaded.ruleset.as_ref().map_or_else(Vec::new, |ruleset| scheduled_rules(ruleset, &[], Timestamp::now()));
+        let connections = match &loaded.ruleset {
+            Some(ruleset) if self.online => try_all(ruleset, &self.load_options, &self.trust)?,
+            _ => Vec::new(),
+        };
         let mut out = stdout();
         match self.format {
             Format::Json => {
@@ -79,6 +89,9 @@ impl Check {
                 let mut found = serde_json::json!({ "problems": all });
                 if !scheduled.is_empty() {
                     found["schedules"] = serde_json::to_value(&scheduled)?;
+                }
+                if self.online {
+                    found["connections"] = serde_json::to_value(&connections)?;
                 }
                 writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
             }
@@ -93,9 +106,12 @@ impl Check {
                 for one in scheduled.iter().filter(|one| one.enabled) {
                     writeln!(out, "`{}` starts {}: {}", one.rule, one.when, upcoming(one))?;
                 }
+                for one in &connections {
+                    writeln!(out, "The connection `{}` ({}) {}", one.name, one.server, state(one).unwrap_or_default())?;
+                }
             }
         }
-        Ok(if loaded.ruleset.is_some() { Ended::Good } else { Ended::Problems })
+        Ok(if loaded.ruleset.is_some() { ended(&connections) } else { Ended::Problems })
     }
 }
 

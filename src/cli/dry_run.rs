@@ -55,7 +55,8 @@ pub struct DryRun {
     /// Show only this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// A file with the body that the next call answers; can be repeated, once for each call with `save_as`
+    /// A file with the body that the next call answers, or the rows that the next find_row finds, as JSON; can be repeated, once for
+    /// each such step with `save_as`
     #[arg(long = "reply", value_name = "FILE")]
     replies: Vec<PathBuf>,
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod cancel;
 mod check;
+mod connections;
 mod console;
 mod console_options;
 mod dry_run;
@@ -69,6 +70,8 @@ enum Command {
     List(list::List),
     /// List the rules that start by themselves, or start one now
     Schedules(schedules::Schedules),
+    /// List the servers and accounts that rules use by name, or try them
+    Connections(connections::ListConnections),
     /// Run the tests in the rule files
     Test(test::RunTests),
     /// Show what the rules would do with a webhook, without doing it
@@ -112,6 +115,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(c)) => c.run(),
         Some(Command::List(c)) => c.run(),
         Some(Command::Schedules(c)) => c.run(),
+        Some(Command::Connections(c)) => c.run(),
         Some(Command::Test(c)) => c.run(),
         Some(Command::Try(c)) => c.run(),
         Some(Command::Console(c)) => c.run(),

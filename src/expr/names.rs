@@ -13,6 +13,7 @@ use crate::model::saved::ERROR;
 use crate::schedule::zone::Named;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
+use crate::text::phrase::joined;
 use crate::yaml::fields::Item;
 use crate::yaml::reader::ProblemDraft;
 
@@ -118,8 +119,8 @@ pub struct Names<'a> {
     pub lookup: &'a Resolver<'a>,
     /// Names from `set:` above, and from `save_as:` of earlier steps.
     pub named: Vec<String>,
-    /// Names from `save_as:` that hold the answer to one call.
-    pub answers: Vec<String>,
+    /// Names from `save_as:` whose parts are known, with these: the answer to a call has `status`, `header` and `body`.
+    pub answers: Vec<(String, &'static [&'static str])>,
     /// Names that `save_as:` gives to later steps.
     pub later: Vec<String>,
     /// Names from the `set:` of earlier steps, which exist only there.
@@ -191,7 +192,12 @@ impl<'a> Names<'a> {
             }
             Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
             Root::Named(name) if name == ERROR && self.named.contains(name) && !is_part_of_error(&field, &point, &put) => return None,
-            Root::Named(name) if self.answers.contains(name) && !self.is_part_of_answer(&field, &point, &put) => return None,
+            Root::Named(name)
+                if let Some((_, parts)) = self.answers.iter().find(|(known, _)| known == name)
+                    && !is_part_of_answer(&field, parts, &point, &put) =>
+            {
+                return None;
+            }
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.elsewhere.contains(name) => {
                 point(format!("`{name}` is saved by a step under `then:`, and those steps do not run here"))
@@ -256,22 +262,6 @@ impl<'a> Names<'a> {
         }
         self.uses.borrow_mut().add(&field, &item.path, within);
         Some(field)
-    }
-
-    /// Whether a part of an answer exists; the others are reported.
-    fn is_part_of_answer<'p>(&self, field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put: &dyn Fn(&str) -> String) -> bool {
-        let (text, rest) = (field.text(), field.rest());
-        let Some(PathPart::Name(part)) = field.parts().first() else { return true };
-        if matches!(part.as_str(), "status" | "header" | "body") {
-            return true;
-        }
-        let name = text.strip_suffix(rest).unwrap_or(text);
-        let rest = rest.strip_prefix(".headers").map_or_else(|| format!(".body{rest}"), |rest| format!(".header{rest}"));
-        point(format!("the answer `{name}` has `status`, `header` and `body`, but no `{part}`"))
-            .meant_as(&format!("{name}{rest}"), &put(&format!("{name}{rest}")))
-            .label("write one of them after the name")
-            .add();
-        false
     }
 
     fn secret(&self, name: &str, item: &Item, within: Option<&str>) {
@@ -419,6 +409,34 @@ fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put:
         let ours = format!("count {list}");
         draft.meant_as(&ours, &put(&ours)).meant_as(&format!("({ours})"), &put(&format!("({ours})"))).label("use `count`").add();
     }
+}
+
+/// Whether a part of an answer exists; the others are reported.
+fn is_part_of_answer<'p>(
+    field: &Field,
+    parts: &[&'static str],
+    point: &impl Fn(String) -> ProblemDraft<'p>,
+    put: &dyn Fn(&str) -> String,
+) -> bool {
+    let (text, rest) = (field.text(), field.rest());
+    let Some(PathPart::Name(part)) = field.parts().first() else { return true };
+    if parts.contains(&part.as_str()) {
+        return true;
+    }
+    let name = text.strip_suffix(rest).unwrap_or(text);
+    // What was meant is in the part that holds the content.
+    let inner = if parts.contains(&"body") { "body" } else { parts.first().copied().unwrap_or_default() };
+    let rest = match rest.strip_prefix(".headers") {
+        Some(rest) if parts.contains(&"header") => format!(".header{rest}"),
+        _ if inner == "body" => format!(".body{rest}"),
+        _ => format!(".{inner}{}", rest.strip_prefix(".body").unwrap_or(rest)),
+    };
+    let known: Vec<String> = parts.iter().map(|part| format!("`{part}`")).collect();
+    point(format!("the answer `{name}` has {}, but no `{part}`", joined(&known)))
+        .meant_as(&format!("{name}{rest}"), &put(&format!("{name}{rest}")))
+        .label("write one of them after the name")
+        .add();
+    false
 }
 
 /// Whether a part of `error` exists; the others are reported.

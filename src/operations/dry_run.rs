@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::action::contract::MockResponse;
+use crate::action::contract::{Asks, MockResponse};
 use crate::body::number_text;
 use crate::expr::condition::trace::TraceLine;
 use crate::model::event::{Event, EventId};
@@ -280,7 +280,7 @@ struct Given<'a> {
 }
 
 impl Replies for Given<'_> {
-    fn next(&mut self, step: &Step) -> Option<MockResponse> {
+    fn next(&mut self, step: &Step, _: Asks) -> Option<MockResponse> {
         step.save_as.as_ref()?;
         let body = match self.answers {
             Answers::InOrder(all) => all.get(self.next)?,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::event_fields::fields;
 use super::preview::{Replies, What, all_dry_steps_of};
-use crate::action::contract::{EffectView, MockResponse};
+use crate::action::contract::{Asks, EffectView, MockResponse};
 use crate::expr::condition::trace::{self, Outcome};
 use crate::expr::field::{Field, Found, Root};
 use crate::expr::template::Unrendered;
@@ -211,7 +211,7 @@ fn numbers_as_text(view: &EffectView, event: &Event) -> Vec<(String, String)> {
 struct Unknown;
 
 impl Replies for Unknown {
-    fn next(&mut self, _: &Step) -> Option<MockResponse> {
+    fn next(&mut self, _: &Step, _: Asks) -> Option<MockResponse> {
         None
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod alarms;
 pub mod command;
+pub mod connections;
 pub mod control;
 pub mod drafts;
 pub mod dry_run;

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::action::contract::{Effect, EffectView, MockResponse};
+use crate::action::contract::{Asks, Effect, EffectView, MockResponse};
 use crate::action::memory::DryMemory;
 use crate::expr::condition::Truth;
 use crate::expr::condition::trace::{self, TraceLine};
@@ -48,8 +48,8 @@ pub enum What {
 
 /// The replies of targets.
 pub trait Replies {
-    /// The reply to the next call, which this step makes; `None` if it is not known.
-    fn next(&mut self, step: &Step) -> Option<MockResponse>;
+    /// The answer to what this step asks for next; `None` if it is not known.
+    fn next(&mut self, step: &Step, asks: Asks) -> Option<MockResponse>;
     /// What is remembered before the run.
     fn remembered(&self) -> DryMemory {
         DryMemory::default()
@@ -183,13 +183,10 @@ impl<'r> Walk<'r, '_> {
             }
             return self.shown(step, run, number, effect, outcome.unwrap_or_else(|| effect.assumed()));
         }
-        let calls = effect.answered(MockResponse { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
-        let reply = if calls { self.replies.next(step) } else { None };
-        let known = reply.is_some() || !calls;
-        let outcome = match reply.and_then(|reply| effect.answered(reply)) {
-            Some(outcome) => outcome,
-            None => effect.assumed(),
-        };
+        let asks = effect.asks();
+        let reply = asks.and_then(|asks| self.replies.next(step, asks));
+        let known = reply.is_some() || asks.is_none();
+        let outcome = reply.map_or_else(|| effect.assumed(), |reply| effect.answered(reply));
         if !known {
             self.has_no_answer(step);
         }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::action::contract::{EffectView, MockResponse};
+use crate::action::contract::{Asks, EffectView, MockResponse};
 use crate::action::kind_of;
 use crate::action::memory::DryMemory;
 use crate::engine::starts::made::{self, Start};
@@ -84,7 +84,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
     let Some(started) = rule.start(&rule.scope(&event, &ruleset.vault, &saved)) else { return Ok(Vec::new()) };
     anyhow::ensure!(started.step != UNDECIDED, "the rule would fail: {}", rule.why_undecided());
     let event = ruleset.sealed(event);
-    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given(test, 0));
+    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given::of(test));
     let mut views = Vec::new();
     for step in steps {
         match step.what {
@@ -96,24 +96,36 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
     Ok(views)
 }
 
-/// The mock responses of a test, in order; the last one is repeated.
-struct Given<'t>(&'t Test, usize);
+/// The answers of a test, in order; of each kind, the last one is repeated.
+struct Given<'t> {
+    test: &'t Test,
+    /// How many of each kind were given.
+    given: Vec<Asks>,
+}
+
+impl<'t> Given<'t> {
+    fn of(test: &'t Test) -> Self {
+        Self { test, given: Vec::new() }
+    }
+}
 
 impl Replies for Given<'_> {
     fn remembered(&self) -> DryMemory {
-        DryMemory { values: self.0.remembered.clone().into_iter().collect(), is_whole: true }
+        DryMemory { values: self.test.remembered.clone().into_iter().collect(), is_whole: true }
     }
 
-    fn next(&mut self, _: &Step) -> Option<MockResponse> {
-        let replies = &self.0.replies;
-        let reply = replies.get(self.1.min(replies.len().saturating_sub(1)));
-        self.1 += 1;
-        Some(match reply {
-            Some(reply) => {
+    fn next(&mut self, _: &Step, asks: Asks) -> Option<MockResponse> {
+        let number = self.given.iter().filter(|given| **given == asks).count();
+        self.given.push(asks);
+        let mut all = self.test.replies.iter().filter(|reply| reply.to == asks);
+        let reply = all.clone().nth(number).or_else(|| all.next_back());
+        Some(match (reply, asks) {
+            (Some(reply), _) => {
                 let headers = reply.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
                 json_reply(reply.status, headers, &reply.body)
             }
-            None => json_reply(200, Vec::new(), &Value::Object(Map::new())),
+            (None, Asks::Response) => json_reply(200, Vec::new(), &Value::Object(Map::new())),
+            (None, Asks::Rows) => json_reply(200, Vec::new(), &Value::Array(Vec::new())),
         })
     }
 }
@@ -149,7 +161,7 @@ impl Stage<'_> {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
         let event = self.ruleset.sealed(event);
-        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(test, 0));
+        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given::of(test));
         let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();
@@ -316,6 +328,7 @@ fn compared(expected: &Expected, got: &EffectView) -> Vec<(String, String)> {
             (_, None) => false,
             ("json_has", Some(found)) => has(found, wanted),
             ("headers", Some(found)) => has(found, &lowered(wanted)),
+            ("files", Some(found)) => has(found, &as_files(wanted)),
             ("form", Some(found)) => spelled(found) == spelled(wanted),
             (_, Some(found)) => is(found, wanted),
         };
@@ -364,6 +377,16 @@ fn has(found: &Value, wanted: &Value) -> bool {
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| has(a, b)),
         (Value::Object(a), Value::Object(b)) => b.iter().all(|(k, b)| a.get(k).is_some_and(|a| has(a, b))),
         (a, b) => is(a, b),
+    }
+}
+
+/// Files of which only the name is written.
+fn as_files(wanted: &Value) -> Value {
+    let file = |value: &Value| if value.is_string() { json!({ "file": value }) } else { value.clone() };
+    let files = |value: &Value| if let Value::Array(all) = value { all.iter().map(file).collect() } else { file(value) };
+    match wanted {
+        Value::Object(map) => Value::Object(map.iter().map(|(name, value)| (name.clone(), files(value))).collect()),
+        other => other.clone(),
     }
 }
 

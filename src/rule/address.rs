@@ -20,6 +20,7 @@ use crate::route::Route;
 use crate::verify::{self, guard::Guard};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
+use crate::yaml::size;
 
 /// The default limit for a body, in bytes; and the highest that can be set.
 pub const MAX_BODY: usize = 1 << 20;
@@ -141,7 +142,7 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
         }
     }
     address.access = access::read(fields.may("allow_from"), fields.may("limit"));
-    if let Some(size) = fields.may("max_body").and_then(|i| read_size(&i)) {
+    if let Some(size) = fields.may("max_body").and_then(|i| size::read(&i, "a body", MOST_BODY)) {
         address.max_body = size;
     }
     if let Some(item) = fields.may("private") {
@@ -231,42 +232,6 @@ fn is_readable(field: &Field, item: &Item, guard: &Guard) -> bool {
             .add();
     }
     !is_redacted
-}
-
-/// `10 MB`, `512 KB`, `100 bytes`.
-fn read_size(item: &Item) -> Option<usize> {
-    let text = item.text()?;
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let factor = match unit.trim() {
-        "bytes" => Some(1),
-        "KB" => Some(1 << 10),
-        "MB" => Some(1 << 20),
-        _ => None,
-    };
-    let size = text.strip_suffix(unit).unwrap_or(&text).parse::<usize>().ok().zip(factor).and_then(|(n, f)| n.checked_mul(f));
-    match size {
-        Some(size) if (1..=MOST_BODY).contains(&size) => Some(size),
-        Some(_) => {
-            item.problem(format!("a body can have at most {} MB", MOST_BODY >> 20)).add();
-            None
-        }
-        None => {
-            let draft = item.problem(format!("`{text}` is not a size")).label("write for example 5 MB");
-            let number = text.strip_suffix(unit).unwrap_or(&text).trim();
-            let ours = match unit.trim().to_lowercase().as_str() {
-                "k" | "kb" | "kib" | "kilobytes" => Some(format!("{number} KB")),
-                "m" | "mb" | "mib" | "megabytes" => Some(format!("{number} MB")),
-                "g" | "gb" | "gib" => number.parse::<u64>().ok().and_then(|n| n.checked_mul(1024)).map(|n| format!("{n} MB")),
-                "b" | "byte" => Some(format!("{number} bytes")),
-                _ => None,
-            };
-            match ours {
-                Some(ours) => draft.write(&ours).add(),
-                None => draft.add(),
-            }
-            None
-        }
-    }
 }
 
 fn read_answer(item: &Item, address: &mut Address, known: &Names) -> Option<()> {

@@ -1,7 +1,7 @@
 //! Loads many files as one [`Ruleset`], or reports every problem in all of them: reads each file, then checks them
 //! together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Rule;
@@ -9,10 +9,13 @@ use super::address::{self, Address};
 use super::bounds::Bounds;
 use super::by_itself;
 use super::compile::{self, Origin};
+use super::connections;
+use super::files;
 use super::foreign;
 use super::ruleset::Ruleset;
 use super::senders;
 use super::when;
+use crate::action::connections::{Connection, Connections};
 use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::model::hash::hash;
@@ -45,6 +48,8 @@ struct Gathered<'a> {
     addresses: Vec<(Address, Item<'a>)>,
     /// Entries whose route could be read, valid or not.
     entries: Vec<(Route, Item<'a>)>,
+    /// By name; `None` if they could not be read.
+    connections: BTreeMap<String, (Option<Connection>, Item<'a>)>,
     bounds: Bounds,
 }
 
@@ -85,7 +90,14 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
     }
     let effort = Effort::default();
     let readers: Vec<Reader> = nodes.iter().map(|(source, _)| Reader::new(source, &effort)).collect();
-    let mut all = Gathered { rules: Vec::new(), uses: Vec::new(), addresses: Vec::new(), entries: Vec::new(), bounds: Bounds::default() };
+    let mut all = Gathered {
+        rules: Vec::new(),
+        uses: Vec::new(),
+        addresses: Vec::new(),
+        entries: Vec::new(),
+        connections: BTreeMap::new(),
+        bounds: Bounds::default(),
+    };
     let mut texts = Vec::new();
     let mut webhooks = Vec::new();
     for (reader, (source, node)) in readers.iter().zip(&nodes) {
@@ -107,7 +119,8 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
     } else {
         unique_names(&all);
     }
-    let Gathered { rules, addresses, entries, .. } = all;
+    let Gathered { rules, addresses, entries, connections, .. } = all;
+    let connections = Connections::new(connections.into_iter().filter_map(|(name, (connection, _))| Some((name, connection?))));
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
     // An address with only disabled rules does not exist.
@@ -116,7 +129,7 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
     problems.extend(readers.into_iter().flat_map(Reader::problems));
     problem::sort(&mut problems);
     let good = !problem::any_error(&problems);
-    let ruleset = good.then(|| Ruleset::new(rules, addresses, Arc::new(lookup.into_vault()), texts));
+    let ruleset = good.then(|| Ruleset::new(rules, addresses, Arc::new(lookup.into_vault()), texts).using(connections));
     Loaded { ruleset, problems }
 }
 
@@ -168,7 +181,10 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
     if let Some(zone) = fields.may("timezone") {
         when::read_zone(&zone);
     }
-    let (has_webhooks, has_rules) = (fields.has("webhooks"), fields.has("rules"));
+    if let Some(item) = fields.may("connections") {
+        connections::read(&item, lookup, &mut all.connections);
+    }
+    let (has_webhooks, has_rules) = (fields.has("webhooks") || fields.has("connections"), fields.has("rules"));
     let webhooks = fields.may("webhooks");
     if let Some(rules) = fields.may("rules") {
         match rules.node {
@@ -379,6 +395,8 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         }
         senders::look(rule, uses, item, &addresses);
     }
+    connections::look(all.rules.iter().filter_map(|(rule, _, item)| Some((rule.as_ref()?, item))), &all.connections);
+    files::look(all.rules.iter().filter_map(|(rule, _, item)| Some((rule.as_ref()?, item))));
 }
 
 /// Every address that starts rules has one entry: its own, or the open one.

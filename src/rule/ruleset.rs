@@ -12,6 +12,7 @@ use super::address::Address;
 use super::index::Index;
 use super::silent::Silence;
 use super::{Rule, Started, UNDECIDED};
+use crate::action::connections::Connections;
 use crate::expr::condition::trace::{self, Decided, Outcome, TraceLine};
 use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, Root, Values};
@@ -56,6 +57,8 @@ pub struct Ruleset {
     pub rules: Vec<Arc<Rule>>,
     pub addresses: Vec<Address>,
     pub vault: Arc<Vault>,
+    /// What steps use by name.
+    pub connections: Arc<Connections>,
     /// Every file, by the hash of its content.
     pub texts: Vec<(TextHash, Arc<Source>)>,
     index: Index,
@@ -82,7 +85,12 @@ impl Ruleset {
         }
         let index = Index::new(&rules, &addresses);
         let has_cors = addresses.iter().any(|address| address.cors.is_some());
-        Self { rules, addresses, vault, texts, index, has_cors }
+        Self { rules, addresses, vault, connections: Arc::default(), texts, index, has_cors }
+    }
+
+    /// The same rules with these connections.
+    pub fn using(self, connections: Connections) -> Self {
+        Self { connections: Arc::new(connections), ..self }
     }
 
     /// The address for a path, if a rule listens there.

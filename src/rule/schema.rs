@@ -3,8 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::connections::CONNECTION;
 use super::set::reserved_names;
 use crate::action::KINDS;
+use crate::action::files::attached::ATTACHED;
 use crate::expr::condition::read::TESTS;
 use crate::text::word::{FIELD, HEADER, NAME, Shape, Word, map};
 use crate::verify;
@@ -32,6 +34,7 @@ const FILE: &[Word] = &[
     word("$schema", Shape::Text, "the address of the JSON Schema of rule files, for editors"),
     word("timezone", Shape::Text, "the time zone of the rules in this file, unless they name another, such as Europe/Berlin"),
     word("webhooks", Shape::MapOfNamed(ROUTE, "address"), "who may call which address"),
+    word("connections", Shape::MapOf("connection"), "servers and accounts that steps use by name (`using:`)"),
     word("rules", Shape::MapOf("rule"), "the rules, each with its name"),
 ];
 pub const RULE: &[Word] = &[
@@ -142,7 +145,7 @@ pub const TEST: &[Word] = &[
     word("name", Shape::Text, "what the test shows"),
     word("send", Shape::Of("send"), "the webhook to send"),
     word("remembered", Shape::Map, "what is remembered before, by key; nothing by default"),
-    word("replies", Shape::ListOf("reply"), "what the called apps answer, in order; 200 {} by default"),
+    word("replies", Shape::ListOf("reply"), "what the called apps answer (200 {} by default), and what is found (nothing), each in order"),
     word(
         "expect",
         Shape::Either(&[Shape::One(&["nothing"]), Shape::ListOf("effect")]),
@@ -169,6 +172,7 @@ const REPLY: &[Word] = &[
     word("json", Shape::Any, "a JSON body"),
     word("text", Shape::Text, "text"),
     word("headers", Shape::Map, "headers"),
+    word("rows", Shape::Either(&[Shape::Map, Shape::Each(0, &Shape::Map)]), "instead: the rows that a `find_row` finds, by column title"),
 ];
 
 /// Keys that belong to a verb.
@@ -253,6 +257,8 @@ pub fn json_schema() -> Value {
         .collect();
     let mut when = map(&[WHEN], &[]);
     when["anyOf"] = ["webhook", "every", "at", "cron", "failed", "silent"].iter().map(|key| json!({ "required": [key] })).collect();
+    let mut attached = map(&[ATTACHED], &[]);
+    attached["oneOf"] = ["file", "base64"].map(|key| json!({ "required": [key] })).to_vec().into();
     let mut file = map(&[FILE], &[]);
     file["$schema"] = "http://json-schema.org/draft-07/schema#".into();
     file["title"] = "Doorbell rules".into();
@@ -261,7 +267,9 @@ pub fn json_schema() -> Value {
         "answer": map(&[ANSWER], &[]),
         "auth": map(&[AUTH], &[]),
         "condition": condition,
+        "connection": map(&[CONNECTION], &["smtp", "from"]),
         "effect": map(&expected, &[]),
+        "files": { "anyOf": [{ "type": "string" }, attached, { "type": "array", "items": { "anyOf": [{ "type": "string" }, attached] } }] },
         "line": line,
         "once_per": map(&[ONCE_PER], &["value"]),
         "plain": plain,

@@ -8,7 +8,7 @@ use super::each::{self, ForEach, ReadEach};
 use super::items::items;
 use super::set::{check_name, read_set};
 use super::step_shape::{below_the_verb, not_a_step, whole_list};
-use crate::action::contract::Action;
+use crate::action::contract::{Action, FileUse};
 use crate::action::{KINDS, kind_of, verbs};
 use crate::expr::condition::All;
 use crate::expr::condition::read as condition;
@@ -112,6 +112,10 @@ impl Step {
     /// How long the run waits after it, whatever happens.
     pub fn waits(&self) -> Option<Duration> {
         self.action.as_ref().and_then(|action| action.waits())
+    }
+    /// The file that it changes, if that is always the same one.
+    pub fn file(&self) -> Option<FileUse<'_>> {
+        self.action.as_ref().and_then(|action| action.file())
     }
     /// The step's name, or else its verb.
     pub fn title(&self) -> &str {
@@ -218,9 +222,9 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     known.named.extend(wrong_name);
     if let Some(Some(name)) = &save_as {
         known.named.push(name.clone());
-        let is_call = matches!(found, Some(Verb::Kind(_, kind)) if kind.calls());
-        if is_call && (for_each.is_none() || context.inside.each()) {
-            known.answers.push(name.clone());
+        let parts = if let Some((_, Some(action))) = &work { action.saved_parts() } else { &[] };
+        if !parts.is_empty() && (for_each.is_none() || context.inside.each()) {
+            known.answers.push((name.clone(), parts));
         }
     }
     let (verb, action) = work?;

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::action::contract::Asks;
 use crate::action::{KINDS, verbs};
 use crate::text::nearest::nearest;
 use crate::text::word::Shape;
@@ -15,7 +16,7 @@ use crate::yaml::locate::Path;
 pub struct Test {
     pub name: String,
     pub send: Sending,
-    /// The replies of targets, in order; the last one repeats.
+    /// What is given instead of asking, in order; of each kind, the last one repeats.
     pub replies: Vec<Reply>,
     /// What is remembered before, by key.
     pub remembered: Map<String, Value>,
@@ -55,9 +56,11 @@ pub enum Body {
     File(String),
 }
 
-/// A target's reply.
+/// What is given as the answer of an app, or as the rows of a sheet.
 #[derive(Debug, Clone)]
 pub struct Reply {
+    /// What it answers.
+    pub to: Asks,
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Value,
@@ -194,7 +197,18 @@ fn read_reply(item: &Item) -> Option<Reply> {
         Some(status) => status.whole(100, 599)? as u16,
         None => 200,
     };
-    let (json, text) = (fields.may("json"), fields.may("text"));
+    let (json, text, rows) = (fields.may("json"), fields.may("text"), fields.may("rows"));
+    if let Some(rows) = rows {
+        if fields.has("status") || fields.has("headers") || json.is_some() || text.is_some() {
+            rows.problem("`rows:` is what a `find_row` finds, and the other keys are what an app answers")
+                .at_key()
+                .label("write two answers, each with a dash")
+                .add();
+        }
+        fields.may("headers");
+        fields.done(&[], &[]);
+        return read_rows(&rows).map(|body| Reply { to: Asks::Rows, status, headers: Vec::new(), body });
+    }
     let headers = fields.may("headers").and_then(|i| texts(&i, "`headers:`")).unwrap_or_default();
     fields.done(&[("body", "write `json:` or `text:`")], &[]);
     let body = match (json, text) {
@@ -202,7 +216,20 @@ fn read_reply(item: &Item) -> Option<Reply> {
         (_, Some(text)) => Value::String(text.text()?),
         _ => Value::Object(serde_json::Map::new()),
     };
-    Some(Reply { status, headers, body })
+    Some(Reply { to: Asks::Response, status, headers, body })
+}
+
+/// The rows that a `find_row` finds: a list of maps with the values by column title.
+fn read_rows(item: &Item) -> Option<Value> {
+    let mut rows = Vec::new();
+    for row in item.one_or_many() {
+        let Node::Map(_) = row.node else {
+            row.problem("a row is given by its column titles").label("write for example rows: [{ Email: ada@example.com }]").add();
+            return None;
+        };
+        rows.push(plain(&row)?);
+    }
+    Some(Value::Array(rows))
 }
 
 fn read_expect(item: &Item) -> Option<Vec<Expected>> {

@@ -14,6 +14,15 @@ pub fn with_and(all: &[String]) -> String {
     }
 }
 
+/// `512 bytes`, `120 KB`, `25 MB`.
+pub fn bytes(n: u64) -> String {
+    match n {
+        0..10_000 => number(n as usize, "byte"),
+        10_000..10_000_000 => format!("{} KB", n >> 10),
+        _ => format!("{} MB", n >> 20),
+    }
+}
+
 /// `1,234`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();

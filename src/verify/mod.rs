@@ -14,7 +14,7 @@ mod microsoft;
 mod password;
 mod paypal;
 mod pubsub;
-mod secret;
+pub mod secret;
 #[cfg(test)]
 mod sender_tests;
 mod senders;

@@ -14,7 +14,7 @@ use crate::yaml::fields::Item;
 
 /// Reads a secret: text that consists only of characters and secrets, evaluated at load. An empty one never verifies
 /// anything, so it is a problem.
-pub(super) fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
+pub fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
     let (secret, is_written) = read(item, known)?;
     if is_written {
         item.warning("a secret is written in the rule file, where anyone who can read the file sees it")
@@ -25,7 +25,7 @@ pub(super) fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
 }
 
 /// Reads a value that may be public in the rule file, such as a public key or an address.
-pub(super) fn read_text(item: &Item, known: &Names) -> Option<Secret> {
+pub fn read_text(item: &Item, known: &Names) -> Option<Secret> {
     read(item, known).map(|(text, _)| text)
 }
 

@@ -14,6 +14,7 @@ mod no_value;
 mod pasted;
 pub mod place;
 pub mod reader;
+pub mod size;
 pub mod source;
 mod syntax_errors;
 mod unexpected;

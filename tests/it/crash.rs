@@ -14,7 +14,7 @@ use crate::clock;
 use crate::harness::{ClosedPort, Doorbell, SetOnDrop, Setup, Target, json, unable, until};
 
 /// Rules with every kind of step, each of which leaves something that can be counted.
-const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then:\n      - append: lines.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - add_row: rows.csv\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Elements:\n    when: { webhook: /a }\n    then:\n      - append: elements.log\n        for_each: body.list\n        text: \"{{ body.n }}-{{ item }}\"\n        first_wait: 50 milliseconds\n  Book:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - add_row: book.xlsx\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Calls:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - post: TARGET\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 10 milliseconds\n  Changed:\n    when: { webhook: /a }\n    then:\n      - add_row: changed.csv\n        columns: { N: \"{{ body.n }}\", State: new }\n        first_wait: 50 milliseconds\n      - update_row: changed.csv\n        match: N\n        columns: { N: \"{{ body.n }}\", State: done }\n        first_wait: 50 milliseconds\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: body.book\n    once_per: body.n\n    then:\n      - append: queue.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n        tries: 20\n  Answer:\n    when: { webhook: /a }\n    if: { body.book: true }\n    answer_within: 10 minutes\n    then:\n      - append: answers.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - respond: 200\n        text: \"{{ body.n }}\"\n";
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then:\n      - append: lines.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - add_row: rows.csv\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Elements:\n    when: { webhook: /a }\n    then:\n      - append: elements.log\n        for_each: body.list\n        text: \"{{ body.n }}-{{ item }}\"\n        first_wait: 50 milliseconds\n  Book:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - add_row: book.xlsx\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Calls:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - post: TARGET\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 10 milliseconds\n  Changed:\n    when: { webhook: /a }\n    then:\n      - add_row: changed.csv\n        columns: { N: \"{{ body.n }}\", State: new }\n        first_wait: 50 milliseconds\n      - update_row: changed.csv\n        match: N\n        columns: { N: \"{{ body.n }}\", State: done }\n        first_wait: 50 milliseconds\n  Whole:\n    when: { webhook: /a }\n    then:\n      - write: \"whole/{{ body.n }}.txt\"\n        text: \"{{ body.n }} and all of it\"\n        first_wait: 50 milliseconds\n      - write: last.json\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n      - find_row: changed.csv\n        where: { N: \"{{ body.n }}\" }\n        save_as: found\n        first_wait: 50 milliseconds\n      - append: found.log\n        text: \"{{ body.n }} {{ found.count }}\"\n        first_wait: 50 milliseconds\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: body.book\n    once_per: body.n\n    then:\n      - append: queue.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n        tries: 20\n  Answer:\n    when: { webhook: /a }\n    if: { body.book: true }\n    answer_within: 10 minutes\n    then:\n      - append: answers.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - respond: 200\n        text: \"{{ body.n }}\"\n";
 
 /// How long a caller waits for an answer before it calls again. This is short, because a rule that answers may have to wait
 /// much longer for its disk.
@@ -102,7 +102,11 @@ fn count_lines(text: &str) -> HashMap<String, usize> {
 fn assert_done_once(folder: &Path, answered: &[usize], target: &Target) {
     let read = |name: &str| count_lines(&std::fs::read_to_string(folder.join(name)).unwrap_or_default());
     let (lines, rows, elements, changed) = (read("lines.log"), read("rows.csv"), read("elements.log"), read("changed.csv"));
-    let (queue, answers) = (read("queue.log"), read("answers.log"));
+    let (queue, answers, found) = (read("queue.log"), read("answers.log"), read("found.log"));
+    let whole = |name: String| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let last = whole("last.json".to_owned());
+    let is_last = last.strip_prefix("{\"n\":").and_then(|rest| rest.strip_suffix("}\n")).and_then(|n| n.parse::<usize>().ok());
+    assert!(is_last.is_some(), "a part of a file was left: {last}");
     let mut book = calamine::open_workbook_auto(folder.join("book.xlsx")).unwrap();
     let range = calamine::Reader::worksheet_range_at(&mut book, 0).unwrap().unwrap();
     let booked = count_lines(&range.rows().skip(1).map(|r| r[0].to_string()).collect::<Vec<_>>().join("\n"));
@@ -110,6 +114,9 @@ fn assert_done_once(folder: &Path, answered: &[usize], target: &Target) {
     for n in answered {
         let line = n.to_string();
         assert_eq!(lines.get(&line), Some(&1), "line {n}");
+        assert_eq!(whole(format!("whole/{n}.txt")), format!("{n} and all of it"));
+        let looked_up = [0, 1].map(|count| found.get(&format!("{n} {count}")).copied().unwrap_or_default());
+        assert_eq!(looked_up.iter().sum::<usize>(), 1, "found {n}");
         assert_eq!(rows.get(&line), Some(&1), "row {n}");
         assert_eq!(changed.get(&format!("{n},done")), Some(&1), "changed {n}");
         assert_eq!(queue.get(&line), Some(&1), "queued {n}");
@@ -129,6 +136,7 @@ fn assert_done_once(folder: &Path, answered: &[usize], target: &Target) {
         ("booked row", &booked),
         ("changed row", &changed),
         ("queued line", &queue),
+        ("line about a row that was found", &found),
         ("answered line", &answers),
     ] {
         assert!(all.values().all(|n| *n == 1), "a {what} was written twice");

@@ -46,6 +46,7 @@ fn the_schema_and_the_rule_reader_know_the_same_keys() {
         ("file", "zzz: 1\nrules: {}\n".to_owned()),
         ("rule", rule("    zzz: 1\n")),
         ("address", "webhooks:\n  /a: { verify: none, zzz: 1 }\nrules: {}\n".to_owned()),
+        ("connection", "connections:\n  m: { zzz: 1 }\nrules: {}\n".to_owned()),
         ("answer", "webhooks:\n  /a: { verify: none, answer: { zzz: 1 } }\nrules: {}\n".to_owned()),
         ("when", "rules:\n  A:\n    when: { webhook: /a, zzz: 1 }\n    then: [{ log: x }]\n".to_owned()),
         ("once_per", rule("    once_per: { value: body.x, zzz: 1 }\n")),
@@ -65,12 +66,15 @@ fn the_schema_and_the_rule_reader_know_the_same_keys() {
         let verb = verb["required"][0].as_str().unwrap();
         let fields = match verb {
             "delete_row" => "where: { A: x }",
+            "find_row" => "where: { A: x }, save_as: found",
+            "email" => "subject: x, text: x, using: mail",
             _ if verb.ends_with("_row") => "columns: { A: x }, match: A",
             _ => "text: x",
         };
         let value = match verb {
             "do" => "[{ log: x }]",
             "respond" => "200",
+            "email" => "a@x.example",
             _ => "a.csv",
         };
         steps.extend(valid_keys(&format!(

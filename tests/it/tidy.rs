@@ -48,13 +48,14 @@ const MOST_OUTSIDE: usize = 8;
 const MOST_LINES: usize = 500;
 
 /// Packages, and the only places that may use them.
-const USED_IN: [(&str, &[&str]); 10] = [
+const USED_IN: [(&str, &[&str]); 11] = [
     ("prometheus_client", &["operations/metrics.rs"]),
     ("warp", &["web/"]),
     ("serde_yaml", &["yaml/"]),
     ("handlebars", &["expr/template/"]),
     ("jsonpath_rust", &["expr/field/"]),
     ("reqwest", &["action/http/"]),
+    ("lettre", &["action/email/"]),
     ("rusqlite", &["store/sqlite/"]),
     ("tokio_postgres", &["store/postgres/", "store/conformance/postgres.rs"]),
     ("clap", &["cli/"]),
@@ -202,7 +203,9 @@ fn every_kind_of_action_and_every_scheme_is_in_its_list() {
 #[test]
 fn a_verb_is_named_only_by_its_kind() {
     for (file, text) in sources() {
-        let asks_kinds = ["rule/", "operations/", "engine/", "cli/"].iter().any(|folder| file.starts_with(folder));
+        // The words of drafts and of searches are those of bodies and of people, which may be those of a verb.
+        let is_draft = ["operations/drafts.rs", "operations/recipe_words.rs"].contains(&file.as_str());
+        let asks_kinds = !is_draft && ["rule/", "operations/", "engine/", "cli/"].iter().any(|folder| file.starts_with(folder));
         for (line, text) in literals(program(&text)).into_iter().filter(|_| asks_kinds) {
             assert!(verbs().all(|(verb, _)| verb != text), "src/{file}:{line} names the verb `{text}`: ask its Kind instead");
         }

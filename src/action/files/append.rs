@@ -9,7 +9,7 @@ use super::csv::guard::guarded_line;
 use super::folder;
 use super::option::FORMULAS;
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, EffectView, HAS_JSON, Kind, Performing};
+use crate::action::contract::{Action, Effect, EffectView, FileUse, HAS_JSON, Kind, Performing};
 use crate::action::option::read_word;
 use crate::action::world::World;
 use crate::body::number_text;
@@ -139,6 +139,9 @@ struct Appending {
 }
 
 impl Action for Appending {
+    fn file(&self) -> Option<FileUse<'_>> {
+        self.file.fixed().map(|name| FileUse { name, replaces: false })
+    }
     fn fields(&self) -> Vec<&Field> {
         let line = match &self.line {
             Line::Text(text) => text.fields().collect(),
@@ -160,7 +163,8 @@ impl Action for Appending {
     }
 }
 
-fn has_cells(file: &str) -> bool {
+/// Whether a spreadsheet program takes the lines of this file for rows.
+pub(super) fn has_cells(file: &str) -> bool {
     let name = file.to_ascii_lowercase();
     name.ends_with(".csv") || name.ends_with(".tsv")
 }

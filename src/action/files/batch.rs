@@ -1,15 +1,15 @@
-//! A batch of lines or rows on disk: prepared, written, flushed, and checked and repaired after a failure.
+//! A batch of lines or rows, or a whole file, on disk: prepared, written, flushed, and checked and repaired after a failure.
 //!
 //! Rows are turned into bytes by [`super::csv`] and [`super::xlsx`]; [`super::writer`] decides in which order batches are
 //! written, and reports to those who wait for them. Every function here blocks on the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use super::content::Content;
+use super::content::{Content, Whole};
 use super::csv::change;
 use super::csv::header::Header;
 use super::folder::Unwritten;
@@ -31,7 +31,8 @@ pub(super) struct Known {
 
 /// A batch that is ready to be written.
 pub(super) struct Prepared {
-    pub intent: Intent,
+    /// What is saved before the batch is written; `None` if nothing is lost when it is written twice.
+    pub intent: Option<Intent>,
     /// `None` if every job is refused.
     pub what: Option<What>,
     /// For each job, why it cannot be part of the batch.
@@ -72,12 +73,15 @@ pub(super) fn prepare(
         let good = contexts.iter().zip(refused).filter(|(_, r)| r.is_none());
         good.map(|(context, _)| context.effect()).collect::<Vec<_>>()
     };
+    if contents.iter().any(|content| matches!(content, Content::Whole(_))) {
+        return whole(path, name, contents, contexts);
+    }
     if is_workbook(name) {
         let rows: Vec<Option<&Row>> = contents.iter().map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
         let workbook::Laid { replacement, batch, refused } = workbook::append(path, name, &rows, &batch_id(&contexts[0]))?;
         let intent =
             Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, replaced: true, runs: runs(&refused) };
-        return Ok(Prepared { intent, what: replacement.map(What::Replace), refused, known: None });
+        return Ok(Prepared { intent: Some(intent), what: replacement.map(What::Replace), refused, known: None });
     }
     let is_new = !path.exists();
     let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
@@ -99,7 +103,7 @@ pub(super) fn prepare(
     }
     if rows().any(|row| row.mode != Mode::Add || header.as_ref().is_some_and(|h| h.grows(row))) {
         let prepared = rewrite(path, name, &file, header, contents, runs)?;
-        if is_new && prepared.intent.runs.is_empty() {
+        if is_new && prepared.what.is_none() {
             // A file that did not exist has no rows to find.
             fs::remove_file(path)?;
         }
@@ -128,6 +132,7 @@ pub(super) fn prepare(
                 });
                 *refused = header.write_row(row, name, &mut bytes).err().map(NotWritten::Refused);
             }
+            Content::Whole(_) => {}
         }
     }
     let intent = Intent {
@@ -141,7 +146,34 @@ pub(super) fn prepare(
     };
     let known = header.map(|header| Known { identity, length: offset + intent.length, header });
     let what = (!intent.runs.is_empty()).then_some(What::Append { file, bytes });
-    Ok(Prepared { intent, what, refused, known })
+    Ok(Prepared { intent: Some(intent), what, refused, known })
+}
+
+/// Prepares a file that is replaced as a whole. Of several contents, the last one stays. All of the batch are such contents.
+fn whole(path: &Path, name: &str, contents: &[Content], contexts: &[AttemptContext]) -> Result<Prepared, Unwritten> {
+    let old = match File::open(path) {
+        Ok(old) if old.metadata()?.is_file() => Some(old),
+        Ok(_) => return Err(Unwritten::Never("it is a folder".to_owned())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(e.into()),
+    };
+    let new = Replacement::new(path, old.as_ref())?;
+    match contents.last() {
+        Some(Content::Whole(Whole::Bytes(bytes))) => new.file().write_all(bytes)?,
+        Some(Content::Whole(Whole::Download(download))) => {
+            let mut from = download.file();
+            from.rewind()?;
+            io::copy(&mut from, &mut new.file())?;
+        }
+        _ => {}
+    }
+    // What was downloaded has an answer, which would be lost if the step counted as done after a crash: it is fetched again.
+    let is_settled = |content: &Content| matches!(content, Content::Whole(Whole::Bytes(_)));
+    let runs: Vec<_> = contexts.iter().zip(contents).filter(|(_, c)| is_settled(c)).map(|(context, _)| context.effect()).collect();
+    let identity = new.file().metadata()?.ino();
+    let intent = Intent { file: name.to_owned(), identity, offset: 0, length: 0, digest: String::new(), replaced: true, runs };
+    let what = Some(What::Replace(new.ready()?));
+    Ok(Prepared { intent: Some(intent).filter(|intent| !intent.runs.is_empty()), what, refused: vec![None; contents.len()], known: None })
 }
 
 /// A `.csv` in which rows change is rewritten next to the old one, which it then replaces. After a crash its inode number
@@ -185,7 +217,7 @@ fn rewrite(
         intent.identity = new.file().metadata()?.ino();
         what = Some(What::Replace(new.ready()?));
     }
-    Ok(Prepared { intent, what, refused, known: None })
+    Ok(Prepared { intent: Some(intent), what, refused, known: None })
 }
 
 /// A name that no other batch has, not even an earlier attempt of the same runs.
@@ -214,7 +246,8 @@ pub(super) fn repair(path: &Path, intent: &Intent) -> io::Result<Verdict> {
         Err(e) => return Err(e),
     };
     let verdict = match () {
-        () if is_workbook(&intent.file) => stands(workbook::batch_of(&file)?.as_deref() == Some(&intent.digest)),
+        // A workbook that only Doorbell changes carries the id of its last batch, whatever people do with it.
+        () if intent.replaced && !intent.digest.is_empty() => stands(workbook::batch_of(&file)?.as_deref() == Some(&intent.digest)),
         () if intent.replaced => stands(file.metadata()?.ino() == intent.identity),
         () => return repair_end(&file, intent),
     };

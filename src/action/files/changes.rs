@@ -54,7 +54,7 @@ fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), cha
     }
     let (mut cells, added) = columns_of(sheet, row)?;
     let found = match row.mode {
-        Mode::Add | Mode::Delete => Vec::new(),
+        Mode::Add | Mode::Delete | Mode::Find => Vec::new(),
         Mode::Update | Mode::AddOrUpdate => {
             let values = values(row, sheet.fit).map_err(|why| format!("{name}: {why}"))?;
             let found = search.find(row, &values, name)?;
@@ -110,13 +110,7 @@ fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), cha
 /// Deletes what a row describes.
 fn delete(sheet: &Sheet, search: &mut Search, row: &Row, changes: &mut Changes) -> Result<(), NotWritten> {
     let name = sheet.name;
-    for title in &row.matching {
-        if column(&sheet.header, title).map_err(|why| format!("{name} {why}"))?.is_none() {
-            return Err(no_column(name, title, row, sheet.header.iter().map(|(_, h)| h.as_str()), &sheet.others).into());
-        }
-    }
-    let values = values(row, sheet.fit).map_err(|why| format!("{name}: {why}"))?;
-    let found = search.find(row, &values, name)?;
+    let (found, values) = find(sheet, search, row)?;
     if found.is_empty() {
         return Err(NotWritten::NotNeeded(format!("{name} has no row where {}, so nothing is deleted", described(row, &values))));
     }
@@ -131,6 +125,18 @@ fn delete(sheet: &Sheet, search: &mut Search, row: &Row, changes: &mut Changes) 
     }
     search.forget(&found);
     Ok(())
+}
+
+/// The rows that a row describes, and the values by which it does; every column that it names must exist.
+pub(super) fn find(sheet: &Sheet, search: &Search, row: &Row) -> Result<(Vec<At>, Vec<String>), String> {
+    let name = sheet.name;
+    for title in &row.matching {
+        if column(&sheet.header, title).map_err(|why| format!("{name} {why}"))?.is_none() {
+            return Err(no_column(name, title, row, sheet.header.iter().map(|(_, h)| h.as_str()), &sheet.others));
+        }
+    }
+    let values = values(row, sheet.fit).map_err(|why| format!("{name}: {why}"))?;
+    Ok((search.find(row, &values, name)?, values))
 }
 
 /// Says that a title is missing, or that it is not where it was looked for.

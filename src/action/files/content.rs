@@ -1,5 +1,8 @@
-//! What is written to a file: a line or a row. It is written by [`super::writer`].
+//! What a run writes to a file: a line, a row, or all of it. It is written by [`super::writer`].
 
+use std::sync::Arc;
+
+use super::download::Download;
 use super::row::Row;
 
 /// What one run wants to write.
@@ -8,4 +11,13 @@ pub enum Content {
     /// A line, without its line end.
     Line(String),
     Row(Row),
+    Whole(Whole),
+}
+
+/// What a file contains from then on.
+#[derive(Debug, Clone)]
+pub enum Whole {
+    Bytes(Arc<[u8]>),
+    /// A copy of this file.
+    Download(Arc<Download>),
 }

@@ -8,12 +8,12 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::download::{self, Download, OWN};
 use crate::disk::{Lock, error_sentence, flush_folder, lock};
+use crate::model::outcome::Outcome;
 
 /// The maximum length of the name of one file or folder, in bytes, as on most file systems.
 const MAX_NAME: usize = 255;
-/// The prefix of Doorbell's own files in the folder.
-pub const OWN: &str = ".doorbell";
 
 /// The folder that rules write to.
 #[derive(Debug, Clone)]
@@ -24,12 +24,30 @@ pub struct Output {
     lock: Arc<Lock>,
 }
 
-/// Why something cannot be written, in plain English.
-#[derive(Debug)]
+/// Why something cannot be written or read, in plain English.
+#[derive(Debug, Clone)]
 pub enum Unwritten {
     /// It may work if retried later.
     Again(String),
     Never(String),
+}
+
+impl Unwritten {
+    /// The same, with what it is about.
+    pub fn because(self, of: &str) -> Self {
+        match self {
+            Unwritten::Again(why) => Unwritten::Again(format!("{of}: {why}")),
+            Unwritten::Never(why) => Unwritten::Never(format!("{of}: {why}")),
+        }
+    }
+
+    /// What becomes of a step for this reason.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Unwritten::Again(why) => Outcome::retry(why),
+            Unwritten::Never(why) => Outcome::failed(why),
+        }
+    }
 }
 
 impl From<io::Error> for Unwritten {
@@ -45,6 +63,7 @@ impl Output {
         let real = made.map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), error_sentence(&e)))?;
         let forbidden = forbidden.iter().filter_map(|p| p.canonicalize().ok()).collect();
         let lock = Arc::new(lock(&real, "output")?);
+        download::clear(&real).map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), error_sentence(&e)))?;
         Ok(Self { root: real, forbidden, lock })
     }
 
@@ -56,6 +75,23 @@ impl Output {
     /// Whether the folder is still the one that was locked, and not, for example, the empty mount point of a missing disk.
     pub fn is_there(&self) -> Result<(), Unwritten> {
         self.lock.is_there().map_err(Unwritten::Again)
+    }
+
+    /// Begins a file that is received.
+    pub(super) fn download(&self, key: &str) -> Result<Download, Unwritten> {
+        self.is_there()?;
+        Ok(Download::begin(&self.root, key)?)
+    }
+
+    /// Whether a file of this name exists; creates nothing.
+    pub fn has(&self, name: &str) -> Result<bool, Unwritten> {
+        check(name).map_err(Unwritten::Never)?;
+        self.is_there()?;
+        match fs::symlink_metadata(self.root.join(name)) {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+            Err(e) => Err(Unwritten::Again(format!("{name} cannot be read: {}", error_sentence(&e)))),
+        }
     }
 
     /// The path of a file in the folder; creates the parent folders and flushes them.

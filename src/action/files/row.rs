@@ -55,6 +55,8 @@ pub enum Mode {
     AddOrUpdate,
     /// Deletes the row; its cells are those that identify it.
     Delete,
+    /// Changes nothing; its cells are those that identify it.
+    Find,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,4 @@
-//! Finds the rows that a batch changes, by the values in their columns.
+//! Finds the rows that a batch changes or asks for, by the values in their columns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -37,8 +37,13 @@ struct Set {
 /// How a value is compared: character by character, so `007` is not `7` and `1.10` is not `1.1`. An apostrophe that protects
 /// a value in a `.csv` is ignored.
 fn key(text: &str, ignore_case: bool) -> String {
-    let text = text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])).unwrap_or(text);
+    let text = unguarded(text);
     if ignore_case { text.to_lowercase() } else { text.to_owned() }
+}
+
+/// Text without the apostrophe that protects it in a `.csv`.
+pub(super) fn unguarded(text: &str) -> &str {
+    text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])).unwrap_or(text)
 }
 
 /// How the value of a cell is spelled where rows are compared.

@@ -9,9 +9,11 @@ use super::content::Content;
 use super::option::FORMULAS;
 use super::row::{Cell, Mode, Row, title};
 use super::search::{is_exact, plain};
-use super::spreadsheet::{ALL, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row, sheet_file_schema};
+use super::spreadsheet::{
+    ALL, IGNORE_CASE, NOT_A_SHEET, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row, sheet_file_schema,
+};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::contract::{Action, Effect, EffectView, FileUse, Kind, Performing};
 use crate::action::option::read_word;
 use crate::action::world::World;
 use crate::body::number_text;
@@ -237,6 +239,9 @@ struct Writing {
 }
 
 impl Action for Writing {
+    fn file(&self) -> Option<FileUse<'_>> {
+        self.file.fixed().map(|name| FileUse { name, replaces: false })
+    }
     fn fields(&self) -> Vec<&Field> {
         let cells = self.cells.iter().flat_map(|(_, data)| data.fields());
         self.file.fields().chain(self.sheet.iter().flat_map(Template::fields)).chain(cells).collect()
@@ -339,7 +344,7 @@ impl Effect for Written {
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if !is_sheet(&self.file) {
-                return Outcome::failed(format!("{}: the name of a spreadsheet file ends in .csv, .tsv or .xlsx", self.file));
+                return Outcome::failed(format!("{}: {NOT_A_SHEET}", self.file));
             }
             world.files.write(&self.file, Content::Row(self.row), context).await
         })

@@ -26,6 +26,9 @@ pub(super) const IGNORE_CASE: Word =
 pub(super) const ALL: Word =
     Word { name: "all", shape: Shape::Flag, does: "true: all rows that match; otherwise two of them are an error" };
 
+/// What is wrong with another name.
+pub(super) const NOT_A_SHEET: &str = "the name of a spreadsheet file ends in .csv, .tsv or .xlsx";
+
 /// Whether this is the name of a spreadsheet.
 pub(super) fn is_sheet(file: &str) -> bool {
     let file = file.to_ascii_lowercase();
@@ -47,7 +50,7 @@ pub(super) fn read_sheet_file(item: &Item, fields: &mut Fields, known: &Names) -
     let file = read_file(item, known);
     if let Some(name) = file.as_ref().and_then(|file| file.fixed()).filter(|name| !is_sheet(name)) {
         let is_other = [".xls", ".xlsm", ".xlsb", ".ods"].iter().any(|kind| name.to_ascii_lowercase().ends_with(kind));
-        let draft = item.problem("the name of a spreadsheet file ends in .csv, .tsv or .xlsx");
+        let draft = item.problem(NOT_A_SHEET);
         match is_other {
             true => draft.label("save it as .xlsx and write that name").add(),
             false => {

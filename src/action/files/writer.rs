@@ -1,5 +1,6 @@
 //! One writer for each file: collects what many runs want to write, writes it in one operation, flushes it, and only then
-//! reports it as done. Exactly once, even across crashes.
+//! reports it as done. Exactly once, even across crashes. Rows are found by the same writer, so that nobody sees a file of which
+//! only a part is written.
 //!
 //! Before a batch is written, its [`Intent`] is saved (through the [`Ledger`]). After a crash, or when a disk fails
 //! during a write, exactly that range is checked before anything else is written to the file. The next batch waits until
@@ -7,6 +8,7 @@
 //! [`super::batch`].
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -17,8 +19,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::batch::{self, Known, Prepared, Verdict};
 use super::content::Content;
-use super::folder::{Output, Unwritten};
-use super::row::NotWritten;
+use super::download::Download;
+use super::folder::{Output, Unwritten, check};
+use super::found::Found;
+use super::lookup;
+use super::row::{NotWritten, Row};
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::error_sentence;
 use crate::model::intent::Intent;
@@ -49,6 +54,19 @@ struct Job {
     done: oneshot::Sender<Outcome>,
 }
 
+/// A row to be found, and who asks for it.
+struct Question {
+    row: Row,
+    found: oneshot::Sender<Result<Found, Unwritten>>,
+}
+
+/// What a writer does.
+enum Task {
+    Write(Job),
+    Find(Question),
+    Open(oneshot::Sender<Result<(File, u64), Unwritten>>),
+}
+
 /// All writers.
 #[derive(Clone)]
 pub struct Files(Arc<Inner>);
@@ -66,8 +84,8 @@ struct Inner {
 /// The active writers.
 #[derive(Default)]
 struct Writers {
-    by_path: HashMap<PathBuf, mpsc::Sender<Job>>,
-    by_name: HashMap<String, mpsc::Sender<Job>>,
+    by_path: HashMap<PathBuf, mpsc::Sender<Task>>,
+    by_name: HashMap<String, mpsc::Sender<Task>>,
 }
 
 impl Files {
@@ -78,25 +96,65 @@ impl Files {
     /// Writes one line or row, and returns once it is safely on disk.
     pub async fn write(&self, name: &str, content: Content, context: AttemptContext) -> Outcome {
         let (done, outcome) = oneshot::channel();
-        let mut job = Job { content, context, done };
-        loop {
-            let writer = match self.writer(name) {
-                Ok(writer) => writer,
-                Err(Unwritten::Again(why)) => return Outcome::retry(why),
-                Err(Unwritten::Never(why)) => return Outcome::failed(why),
+        match self.send(name, Task::Write(Job { content, context, done })).await {
+            Ok(()) => outcome.await.unwrap_or_else(|_| Outcome::retry(format!("{name} was not written"))),
+            Err(why) => why.outcome(),
+        }
+    }
+
+    /// Begins to receive a file of this name for a step: what it will be, and where to write it. The error is what becomes of
+    /// the step.
+    pub async fn download(&self, name: &str, context: &AttemptContext) -> Result<(Download, File), Outcome> {
+        check(name).map_err(Outcome::failed)?;
+        let (output, (run, step, element)) = (self.0.output.clone(), context.effect());
+        let begun = tokio::task::spawn_blocking(move || {
+            let download = output.download(&format!("{run}-{step}-{element}"))?;
+            let file = download.file().try_clone()?;
+            Ok::<_, Unwritten>((download, file))
+        });
+        begun.await.unwrap_or_else(|panic| Err(Unwritten::Never(panic.to_string()))).map_err(Unwritten::outcome)
+    }
+
+    /// Opens a file to read it: its content up to this length stays as it is, whatever is written meanwhile.
+    pub async fn open(&self, name: &str) -> Result<(File, u64), Outcome> {
+        if !self.0.output.has(name).map_err(Unwritten::outcome)? {
+            return Err(Outcome::failed(format!("{name} does not exist in the output folder")));
+        }
+        let (opened, answer) = oneshot::channel();
+        self.send(name, Task::Open(opened)).await.map_err(Unwritten::outcome)?;
+        match answer.await {
+            Ok(answer) => answer.map_err(Unwritten::outcome),
+            Err(_) => Err(Outcome::retry(format!("{name} was not read"))),
+        }
+    }
+
+    /// The rows that are like this one; the error is what becomes of the step.
+    pub(super) async fn find(&self, name: &str, row: Row) -> Result<Found, Outcome> {
+        // A file is not made to find nothing in it.
+        if self.0.output.has(name).map_err(Unwritten::outcome)? {
+            let (found, answer) = oneshot::channel();
+            self.send(name, Task::Find(Question { row, found })).await.map_err(Unwritten::outcome)?;
+            return match answer.await {
+                Ok(answer) => answer.map_err(Unwritten::outcome),
+                Err(_) => Err(Outcome::retry(format!("{name} was not read"))),
             };
-            match writer.send(job).await {
-                Ok(()) => break,
-                // The writer closed at this very moment: a new one takes the job.
-                Err(mpsc::error::SendError(back)) => job = back,
+        }
+        Ok(Found::default())
+    }
+
+    async fn send(&self, name: &str, mut task: Task) -> Result<(), Unwritten> {
+        loop {
+            match self.writer(name)?.send(task).await {
+                Ok(()) => return Ok(()),
+                // The writer closed at this very moment: a new one takes the task.
+                Err(mpsc::error::SendError(back)) => task = back,
             }
         }
-        outcome.await.unwrap_or_else(|_| Outcome::retry(format!("{name} was not written")))
     }
 
     /// The writer of a file. The path is resolved when a writer starts, so that the disk is not queried for every line; two
     /// names of one file share its writer.
-    fn writer(&self, name: &str) -> Result<mpsc::Sender<Job>, Unwritten> {
+    fn writer(&self, name: &str) -> Result<mpsc::Sender<Task>, Unwritten> {
         let lock = || self.0.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(writer) = lock().by_name.get(name).filter(|w| !w.is_closed()) {
             return Ok(writer.clone());
@@ -172,12 +230,12 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Task>) {
         loop {
             let mut batch = Vec::new();
             match tokio::time::timeout(IDLE, jobs.recv_many(&mut batch, MAX_BATCH)).await {
                 Ok(0) => return,
-                Ok(_) => self.batch(batch).await,
+                Ok(_) => self.tasks(batch).await,
                 Err(_) if self.doubt.is_some() => drop(self.clear_doubt().await),
                 Err(_) => {
                     let mut writers = self.inner.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -188,6 +246,58 @@ impl Writer {
                     }
                 }
             }
+        }
+    }
+
+    /// What comes together has no order, so rows are found first: what is in the file then is recorded.
+    async fn tasks(&mut self, tasks: Vec<Task>) {
+        let (mut questions, mut jobs, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+        for task in tasks {
+            match task {
+                Task::Write(job) => jobs.push(job),
+                Task::Find(question) => questions.push(question),
+                Task::Open(one) => opened.push(one),
+            }
+        }
+        for one in opened {
+            let file = self.open().await;
+            let _ = one.send(file.map_err(|why| why.because(&self.name)));
+        }
+        if !questions.is_empty() {
+            self.find(questions).await;
+        }
+        let (wholes, parts): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| matches!(job.content, Content::Whole(_)));
+        for jobs in [parts, wholes].into_iter().filter(|jobs| !jobs.is_empty()) {
+            self.batch(jobs).await;
+        }
+    }
+
+    async fn open(&mut self) -> Result<(File, u64), Unwritten> {
+        self.clear_doubt().await.map_err(Unwritten::Again)?;
+        let (path, output) = (self.path.clone(), self.inner.output.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            output.is_there()?;
+            let file = File::open(path)?;
+            let meta = file.metadata()?;
+            if meta.is_file() { Ok((file, meta.len())) } else { Err(Unwritten::Never("it is a folder".to_owned())) }
+        });
+        opened.await.unwrap_or_else(|panic| Err(Unwritten::Never(panic.to_string())))
+    }
+
+    async fn find(&mut self, questions: Vec<Question>) {
+        let inner = self.inner.clone();
+        let Ok(_turn) = inner.open.acquire().await else { return };
+        let cleared = self.clear_doubt().await;
+        let (rows, asking): (Vec<Row>, Vec<_>) = questions.into_iter().map(|question| (question.row, question.found)).unzip();
+        let (path, name, output) = (self.path.clone(), self.name.clone(), inner.output.clone());
+        let looked_up = match cleared {
+            Ok(()) => tokio::task::spawn_blocking(move || output.is_there().map(|()| lookup::find(&path, &name, &rows))).await,
+            Err(why) => Ok(Err(Unwritten::Again(format!("{}: {why}", self.name)))),
+        };
+        match looked_up {
+            Ok(Ok(found)) => asking.into_iter().zip(found).for_each(|(one, found)| drop(one.send(found))),
+            Ok(Err(why)) => asking.into_iter().for_each(|one| drop(one.send(Err(why.clone())))),
+            Err(panic) => asking.into_iter().for_each(|one| drop(one.send(Err(Unwritten::Never(panic.to_string()))))),
         }
     }
 
@@ -251,8 +361,10 @@ impl Writer {
         });
         let Prepared { intent, what, refused, known } = prepared.await.map_err(|panic| Unwritten::Never(panic.to_string()))??;
         let Some(what) = what else { return Ok(refused) };
-        self.inner.ledger.intend(intent.clone()).await.map_err(Unwritten::Again)?;
-        self.inner.intended().insert(self.path.clone(), intent.clone());
+        if let Some(intent) = &intent {
+            self.inner.ledger.intend(intent.clone()).await.map_err(Unwritten::Again)?;
+            self.inner.intended().insert(self.path.clone(), intent.clone());
+        }
         let path = self.path.clone();
         let why = match tokio::task::spawn_blocking(move || batch::write(&path, what)).await {
             Ok(Ok(())) => {
@@ -263,6 +375,7 @@ impl Writer {
             Ok(Err(e)) => error_sentence(&e),
             Err(panic) => panic.to_string(),
         };
+        let Some(intent) = intent else { return Err(Unwritten::Again(why)) };
         match self.inner.repair(self.path.clone(), &intent).await {
             Ok(Verdict::Whole) => Ok(refused),
             Ok(Verdict::Torn | Verdict::Absent) => Err(Unwritten::Again(why)),

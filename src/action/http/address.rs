@@ -92,8 +92,8 @@ fn without_scheme(item: &Item, written: &str) {
     let lower = written.to_lowercase();
     let text = written.trim_start_matches('<').trim_end_matches('>');
     if lower.starts_with("mailto:") || text.contains('@') && !text.contains('/') && !text.contains("{{") {
-        item.problem("Doorbell calls web addresses and does not send e-mail")
-            .label("call the address of your mail service, such as https://api.example.com/mail")
+        item.problem("this is an address of e-mail, and calls go to web addresses")
+            .label("write `email:` with `subject:`, `text:` and `using:`")
             .add();
         return;
     }

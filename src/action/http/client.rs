@@ -4,19 +4,22 @@
 //! Nothing that a caller could take for a password leaves for another server. Only this folder uses `reqwest`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Client, Url, header, redirect};
 
-use super::guard::{Allowed, Guarded, Refused};
-use super::host::{HostState, Hosts, NotNow};
+use super::guard::{Allowed, Guarded, Refused, Unresolved};
+use super::host::{Host, HostState, Hosts, NotNow, Turn};
 use super::own_ca::OwnCa;
+use super::payload::Payload;
 use super::servers::{CallResult, Servers};
+use super::sink::Sink;
 use super::target::{Target, server_of};
 use crate::action::attempt_context::AttemptContext;
+use crate::action::files::folder::Unwritten;
 use crate::model::event::HOPS;
 use crate::model::origin::AFTER_FAILURE;
 use crate::tally::Durations;
@@ -32,12 +35,13 @@ const PLAIN_HEADERS: [&str; 4] = ["accept", "accept-language", "content-type", "
 const MAX_IDLE_PER_HOST: usize = 32;
 
 /// A request that is ready to be sent.
-#[derive(Debug)]
 pub struct Call {
     pub method: String,
     pub url: Url,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub body: Payload,
+    /// Where the body of a good response goes, if it is to become a file.
+    pub sink: Option<Sink>,
     /// The servers under the step's `hosts:`.
     pub targets: Vec<Target>,
     /// Whether the event chose the server, so that it must be one of `targets`.
@@ -53,8 +57,10 @@ pub struct Got {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Up to [`MAX_ANSWER`] bytes.
+    /// Up to [`MAX_ANSWER`] bytes; none if it went into a [`Sink`].
     pub body: Vec<u8>,
+    /// How many bytes went there, or why they are not saved.
+    pub sunk: Option<Result<u64, Unwritten>>,
     pub received: Timestamp,
 }
 
@@ -94,6 +100,34 @@ impl Net {
     fn client(&self) -> Result<&Client, Unsent> {
         // Created on the first call, so that it costs nothing if no rule makes calls.
         self.client.get_or_init(|| build(&self.allowed, &self.own_ca)).as_ref().map_err(|e| Unsent::Again(e.clone()))
+    }
+
+    /// The certificates that are trusted in addition to the usual ones.
+    pub fn own_ca(&self) -> &OwnCa {
+        &self.own_ca
+    }
+
+    /// The addresses of a server that may be connected to, for other protocols than HTTP.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unsent> {
+        self.allowed.resolve(host, port).await.map_err(|no| match no {
+            Unresolved::Refused(why) => Unsent::Never(why),
+            Unresolved::Unknown(e) => Unsent::Again(format!("{host} cannot be found: {e}")),
+        })
+    }
+
+    /// A server, by its name and port, and a turn to talk to it: both as for calls.
+    pub fn server(&self, name: &str) -> Arc<Host> {
+        self.hosts.host(name, None)
+    }
+
+    pub async fn turn<'h>(&self, host: &'h Host, now: Instant) -> Result<Turn<'h>, Unsent> {
+        let name = &host.name;
+        host.turn(now).await.map_err(|e| match e {
+            NotNow::Rests(wait) => {
+                Unsent::Resting(format!("{name} did not answer several calls in a row, so calls to it are paused for a while"), wait)
+            }
+            NotNow::Crowded(wait) => Unsent::Crowded(wait),
+        })
     }
 
     /// The state of every server that is remembered.
@@ -143,12 +177,7 @@ impl Net {
         let name = call.url.host_str().unwrap_or("").to_owned();
         let name = call.url.port().map_or(name.clone(), |port| format!("{name}:{port}"));
         let host = self.hosts.host(&name, call.server.as_ref());
-        let turn = host.turn(std::time::Instant::now()).await.map_err(|e| match e {
-            NotNow::Rests(wait) => {
-                Unsent::Resting(format!("{name} did not answer several calls in a row, so calls to it are paused for a while"), wait)
-            }
-            NotNow::Crowded(wait) => Unsent::Crowded(wait),
-        })?;
+        let turn = self.turn(&host, std::time::Instant::now()).await?;
         let began = std::time::Instant::now();
         let answer = self.talk(call, marks, timeout).await;
         took.add(began.elapsed());
@@ -179,7 +208,7 @@ impl Net {
         let client = self.client()?;
         let deadline = tokio::time::Instant::now() + timeout;
         let mut method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|e| Unsent::Never(e.to_string()))?;
-        let (mut url, mut body) = (call.url.clone(), Bytes::from(std::mem::take(&mut call.body)));
+        let (mut url, mut body) = (call.url.clone(), std::mem::take(&mut call.body));
         // Once a redirect has led to another server, that server chooses the way, even back to the first one.
         let mut is_first_server = true;
         for hop in 0.. {
@@ -194,12 +223,12 @@ impl Net {
                 request = request.header(*name, value);
             }
             if !body.is_empty() {
-                request = request.body(body.clone());
+                request = body.put(request);
             } else if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
                 // Some servers answer 411 without it (RFC 9110, 8.6); an empty body alone does not bring it.
                 request = request.header(header::CONTENT_LENGTH, "0");
             }
-            let answer = tokio::time::timeout_at(deadline, read(request)).await;
+            let answer = tokio::time::timeout_at(deadline, read(request, &mut call.sink)).await;
             let got = answer.map_err(|_| Unsent::Again(format!("no answer within {} seconds", timeout.as_secs_f32())))??;
             let location = got.headers.iter().find(|(n, _)| n == "location").map(|(_, v)| v.clone());
             let Some(to) = location.filter(|_| call.follow && matches!(got.status, 301 | 302 | 303 | 307 | 308)) else { return Ok(got) };
@@ -214,7 +243,7 @@ impl Net {
             is_first_server &= next.origin() == call.url.origin();
             // "See other" means: fetch the result there. All others mean the same request again.
             if got.status == 303 {
-                (method, body) = (reqwest::Method::GET, Bytes::new());
+                (method, body) = (reqwest::Method::GET, Payload::default());
             }
             if !body.is_empty() && !is_first_server && !call.targets.iter().any(|target| target.fits(&next)) {
                 return Err(Unsent::Never(format!(
@@ -245,8 +274,8 @@ impl Net {
 
     async fn get(&self, url: &str, timeout: Duration) -> Result<Got, String> {
         let url = Url::parse(url).map_err(|e| format!("its address cannot be read: {e}"))?;
-        let (headers, body, targets) = (Vec::new(), Vec::new(), Vec::new());
-        let call = Call { method: "GET".into(), url, headers, body, targets, is_chosen: false, follow: false, server: None };
+        let (headers, body, targets) = (Vec::new(), Payload::default(), Vec::new());
+        let call = Call { method: "GET".into(), url, headers, body, sink: None, targets, is_chosen: false, follow: false, server: None };
         match self.call(call, &[], timeout).await {
             Ok(got) => Ok(got),
             Err(Unsent::Again(why) | Unsent::Never(why) | Unsent::Resting(why, _)) => Err(why),
@@ -272,13 +301,18 @@ impl Net {
     }
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Result<Got, Unsent> {
+/// Sends a request and reads the response; the body of a good one goes into the sink, if there is one.
+async fn read(request: reqwest::RequestBuilder, sink: &mut Option<Sink>) -> Result<Got, Unsent> {
     let again = |e: reqwest::Error| sort_out(&e);
     let mut response = request.send().await.map_err(again)?;
     let status = response.status().as_u16();
     let text = |v: &header::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect();
     let mut body = Vec::new();
+    if let Some(sink) = sink.take_if(|_| Sink::takes(status)) {
+        let sunk = Some(sink.fill(&mut response).await.map_err(again)?);
+        return Ok(Got { status, headers, body, sunk, received: Timestamp::now() });
+    }
     while let Some(chunk) = response.chunk().await.map_err(again)? {
         let left = MAX_ANSWER - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(left)]);
@@ -286,7 +320,7 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Got, Unsent> {
             break;
         }
     }
-    Ok(Got { status, headers, body, received: Timestamp::now() })
+    Ok(Got { status, headers, body, sunk: None, received: Timestamp::now() })
 }
 
 /// A refused target will never respond; any other connection error may be temporary.

@@ -125,25 +125,40 @@ impl std::fmt::Display for Refused {
 }
 impl std::error::Error for Refused {}
 
+/// Why a name has no address that may be used.
+pub enum Unresolved {
+    Refused(String),
+    Unknown(std::io::Error),
+}
+
+impl Allowed {
+    /// The addresses of a host that may be connected to.
+    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
+        let found = tokio::net::lookup_host((host, port)).await;
+        let all: Vec<SocketAddr> = found.map_err(Unresolved::Unknown)?.collect();
+        let good: Vec<SocketAddr> = match self.host(host) {
+            true => all.clone(),
+            false => all.iter().copied().filter(|a| self.address(a.ip())).collect(),
+        };
+        match (good.is_empty(), all.first()) {
+            (true, Some(first)) if host.parse::<IpAddr>().is_ok() => Err(Unresolved::Refused(refusal(host, first.ip()))),
+            (true, Some(first)) => Err(Unresolved::Refused(format!(
+                "{host} resolves to {}, which is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-host {host}",
+                first.ip()
+            ))),
+            _ => Ok(good),
+        }
+    }
+}
+
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.0.clone();
         Box::pin(async move {
-            let all: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let good: Vec<SocketAddr> = match allowed.host(name.as_str()) {
-                true => all.clone(),
-                false => all.iter().copied().filter(|a| allowed.address(a.ip())).collect(),
-            };
-            match (good.is_empty(), all.first()) {
-                (true, Some(first)) => {
-                    let why = format!(
-                        "{} resolves to {}, which is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-host {0}",
-                        name.as_str(),
-                        first.ip()
-                    );
-                    Err(Refused(why).into())
-                }
-                _ => Ok(Box::new(good.into_iter()) as Addrs),
+            match allowed.resolve(name.as_str(), 0).await {
+                Ok(good) => Ok(Box::new(good.into_iter()) as Addrs),
+                Err(Unresolved::Refused(why)) => Err(Refused(why).into()),
+                Err(Unresolved::Unknown(why)) => Err(why.into()),
             }
         })
     }

@@ -60,6 +60,13 @@ impl Headers {
     }
 }
 
+/// Adds a header, unless there is one of this name.
+pub(super) fn set(headers: &mut Vec<(String, String)>, name: &str, value: String) {
+    if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        headers.push((name.to_owned(), value));
+    }
+}
+
 /// Reports a secret in plain text, and a scheme that is written twice.
 fn look(name: &str, template: &Template, item: &Item) {
     let lower = name.to_ascii_lowercase();

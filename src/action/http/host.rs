@@ -34,7 +34,7 @@ pub struct Hosts {
 
 /// What is known about one server.
 pub struct Host {
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     /// As a rule file writes it.
     listed: Option<Arc<str>>,
     room: Arc<CallSlots>,

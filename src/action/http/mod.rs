@@ -2,13 +2,18 @@
 
 mod address;
 mod auth;
+mod body;
 pub mod client;
 pub mod collector;
 pub mod guard;
 pub mod headers;
 pub mod host;
+mod multipart;
 mod ok;
 pub mod own_ca;
+mod pairs;
+pub mod payload;
 pub mod servers;
+pub mod sink;
 pub mod step;
 mod target;

@@ -13,26 +13,30 @@ use serde_json::Value;
 
 use super::address::check_url;
 use super::auth::{Auth, read_auth};
+use super::body::{Body, Sent};
 use super::client::{Call, Got, Unsent};
-use super::headers::{Headers, read_headers};
+use super::headers::{Headers, read_headers, set};
 use super::ok::read_ok;
+use super::pairs::{Pairs, encode};
+use super::payload::Payload;
+use super::sink::Sink;
 use super::target::{self, Target, read_targets, server_of};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
+use crate::action::contract::{Action, Asks, BODY_VIEW, Effect, EffectView, FileUse, Kind, MockResponse, Performing};
+use crate::action::files::append::read_file;
+use crate::action::files::content::{Content, Whole};
 use crate::action::option::read_word;
 use crate::action::world::World;
-use crate::expr::doubt;
 use crate::expr::field::Field;
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::scope::Scope;
-use crate::expr::spell::spell;
-use crate::expr::template::data::Data;
 use crate::expr::template::url::Url;
-use crate::expr::template::{Destination, Template, Unrendered};
+use crate::expr::template::{Template, Unrendered};
 use crate::model::outcome::{Outcome, Success};
+use crate::text::count;
 use crate::text::word::{HEADER, Shape, Word};
-use crate::yaml::Node;
-use crate::yaml::fields::{Fields, Item};
+use crate::yaml::fields::Fields;
+use crate::yaml::size;
 
 pub struct Http;
 
@@ -46,6 +50,17 @@ const KEEP: Word = Word {
 const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// Statuses that are retried.
 const AGAIN: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
+/// The largest file that is saved, in bytes, unless the step says otherwise, and the largest one that it can ask for.
+const MAX_FILE: usize = 100 << 20;
+const MOST_FILE: usize = 10 << 30;
+const TO_FILE: Word = Word { name: "to_file", shape: Shape::Text, does: "saves the answer as this file" };
+/// What a test can expect of a call.
+const EXPECTED: [Word; 8] = {
+    let [json, has_json, form, text, xml, headers] = BODY_VIEW;
+    let files = Word { name: "files", shape: Shape::Map, does: "files that must be among those sent, by the names of their fields" };
+    [json, has_json, form, files, text, xml, headers, TO_FILE]
+};
+
 impl Kind for Http {
     fn verbs(&self) -> &'static [&'static str] {
         &VERBS
@@ -74,7 +89,8 @@ impl Kind for Http {
             Word { name: "form", shape: Shape::Map, does: "the body, as a form: names and values" },
             Word { name: "text", shape: Shape::Text, does: "the body, as text" },
             Word { name: "xml", shape: Shape::Text, does: "the body, as XML; values are escaped" },
-            Word { name: "type", shape: Shape::Text, does: "the content type of `text:`" },
+            Word { name: "files", shape: Shape::MapOf("files"), does: "files to send, by the names of their fields in the form" },
+            Word { name: "type", shape: Shape::Text, does: "the content type of `text:`; multipart/form-data for a form" },
             Word { name: "headers", shape: Shape::MapNamed(HEADER), does: "headers to send" },
             Word { name: "query", shape: Shape::Map, does: "the query parameters, after the ? of the address" },
             Word { name: "auth", shape: Shape::Of("auth"), does: "your credentials for the other app" },
@@ -82,10 +98,16 @@ impl Kind for Http {
             Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, if the address comes from the webhook" },
             KEEP,
             Word { name: "follow_redirects", shape: Shape::Flag, does: "whether to follow redirects" },
+            TO_FILE,
+            Word {
+                name: "max_size",
+                shape: Shape::Spelled(r"^[0-9]+\s*(bytes|KB|MB)\s*$"),
+                does: "the largest file that `to_file:` saves; 100 MB by default",
+            },
         ]
     }
     fn expected(&self) -> &'static [Word] {
-        BODY_VIEW
+        &EXPECTED
     }
     fn calls(&self) -> bool {
         true
@@ -100,20 +122,26 @@ impl Kind for Http {
         if let (Some(url), Some(targets)) = (&url, &targets) {
             check_url(url, &item, targets, known);
         }
-        let body = read_body(verb, fields, known);
         let headers = fields.may("headers").map(|i| read_headers(&i, known));
-        let query = fields.may("query").map(|i| read_pairs(&i, "query", known));
+        let body = Body::read(verb, fields, headers.as_ref(), known);
+        let query = fields.may("query").map(|i| Pairs::read(&i, "query", known));
         let auth = fields.may("auth").map(|i| read_auth(&i, known));
         let ok = fields.may("ok").map(|i| read_ok(&i));
         let follow = fields.may("follow_redirects").map(|i| i.flag());
         let keep = read_word(fields, KEEP.name, "bodies");
+        let to_file = fields.may(TO_FILE.name).map(|i| read_file(&i, known));
+        let max_size = fields.may("max_size");
+        if let (Some(size), None) = (&max_size, &to_file) {
+            size.problem("`max_size:` can only be used with `to_file:`").at_key().label("remove it").add();
+        }
+        let max_size = max_size.map_or(Some(MAX_FILE), |i| size::read(&i, "a file", MOST_FILE));
         if let (Some(headers), true) = (&headers, fields.has("auth")) {
             headers.without_authorization(&fields.key("headers"));
         }
         if let (Some(headers), true) = (&headers, fields.has("json")) {
             headers.is_json(&fields.key("headers"));
         }
-        let (url, query) = (url?, query.unwrap_or(Some(Vec::new()))?);
+        let (url, query) = (url?, query.unwrap_or(Some(Pairs::default()))?);
         let server = url.fixed_server().and_then(|text| reqwest::Url::parse(&text).ok()).map(|url| server_of(&url).into());
         let fixed_url = url.fixed().filter(|_| query.is_empty()).and_then(|text| reqwest::Url::parse(text).ok());
         Some(Box::new(Calling {
@@ -129,6 +157,10 @@ impl Kind for Http {
             ok: ok.unwrap_or_else(|| Some(vec![200..=299]))?,
             follow: follow.unwrap_or(Some(false))?,
             keep: keep?,
+            to_file: match to_file {
+                Some(file) => Some((file?, max_size?)),
+                None => None,
+            },
         }))
     }
 }
@@ -144,129 +176,39 @@ struct Calling {
     targets: Vec<Target>,
     body: Body,
     headers: Headers,
-    query: Vec<(String, Data)>,
+    query: Pairs,
     auth: Auth,
     ok: Vec<RangeInclusive<u16>>,
     follow: bool,
     keep: bool,
-}
-
-enum Body {
-    None,
-    Json(Data),
-    Form(Vec<(String, Data)>),
-    Text(Template, String),
-}
-
-fn read_pairs(item: &Item, what: &'static str, known: &Names) -> Option<Vec<(String, Data)>> {
-    let entries = item.entries(what)?;
-    let mut out = Vec::with_capacity(entries.len());
-    for (name, value) in entries {
-        if let Node::Map(_) = value.node {
-            value.problem(format!("`{what}:` takes names and plain values")).label("to send nested values, use `json:`").add();
-            return None;
-        }
-        out.push((name, Data::read(&value, Destination::Plain, known)?));
-    }
-    Some(out)
-}
-
-fn read_body(verb: &str, fields: &mut Fields, known: &Names) -> Option<Body> {
-    let (json, form, text, xml) = (fields.may("json"), fields.may("form"), fields.may("text"), fields.may("xml"));
-    let kind = fields.may("type");
-    let several: Vec<&Item> = [&json, &form, &text, &xml].into_iter().flatten().collect();
-    if several.len() > 1 {
-        several[1].problem("a call sends only one of `json:`, `form:`, `text:` and `xml:`").at_key().label("remove the others").add();
-        return None;
-    }
-    if let (Some(body), "get") = (several.first(), verb) {
-        body.problem("`get` does not send a body").at_key().label("put the values under `query:`, or use `post`").add();
-        return None;
-    }
-    if let (Some(kind), None) = (&kind, &text) {
-        kind.problem("`type:` can only be used with `text:`").at_key().label("`json:` and `form:` set it themselves").add();
-        return None;
-    }
-    if let Some(item) = json {
-        doubt::modifiers(&item);
-        doubt::json_text(&item);
-        return Data::read(&item, Destination::Plain, known).map(Body::Json);
-    }
-    if let Some(item) = form {
-        return read_pairs(&item, "form", known).map(Body::Form);
-    }
-    if let Some(item) = xml {
-        if let Node::Map(_) = item.node {
-            item.problem("XML must be written as text").label("write xml: \"<order>{{ body.id }}</order>\"").add();
-            return None;
-        }
-        return Template::read(&item, Destination::Xml, known).map(|t| Body::Text(t, "application/xml".to_owned()));
-    }
-    let Some(item) = text else { return Some(Body::None) };
-    let template = Template::read(&item, Destination::Plain, known)?;
-    let kind = match kind {
-        Some(kind) => kind.text()?,
-        None => "text/plain; charset=utf-8".to_owned(),
-    };
-    if kind.contains(['\r', '\n']) || !kind.contains('/') {
-        item.problem(format!("`{kind}` is not a content type")).label("write for example text/csv").add();
-        return None;
-    }
-    if kind.contains("json") && template.fixed().is_none() {
-        item.problem("JSON cannot be written as text: a quote in a value would break it")
-            .at_key()
-            .label("use `json:` with names and values")
-            .add();
-        return None;
-    }
-    Some(Body::Text(template, kind))
-}
-
-impl Calling {
-    fn pairs(pairs: &[(String, Data)], scope: &Scope) -> Result<Vec<(String, String)>, Unrendered> {
-        let mut out = Vec::new();
-        for (name, data) in pairs {
-            let value = data.value(scope)?;
-            match &value {
-                Value::Null => {}
-                Value::Array(list) => {
-                    for v in list.iter().filter(|v| !v.is_null()) {
-                        out.push((name.clone(), spell(v).map_or_else(|| v.to_string(), |t| t.into_owned())));
-                    }
-                }
-                one => out.push((name.clone(), spell(one).map_or_else(|| one.to_string(), |t| t.into_owned()))),
-            }
-        }
-        Ok(out)
-    }
-}
-
-fn encode(pairs: &[(String, String)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+    /// The file that the answer becomes, and how many bytes it may have.
+    to_file: Option<(Template, usize)>,
 }
 
 impl Action for Calling {
     fn fields(&self) -> Vec<&Field> {
-        let body = match &self.body {
-            Body::None => Vec::new(),
-            Body::Json(data) => data.fields(),
-            Body::Form(pairs) => pairs.iter().flat_map(|(_, data)| data.fields()).collect(),
-            Body::Text(text, _) => text.fields().collect(),
-        };
         let auth: Vec<&Field> = match &self.auth {
             Auth::None => Vec::new(),
             Auth::Basic(user, password) => user.fields().chain(password.fields()).collect(),
             Auth::Bearer(token) => token.fields().collect(),
         };
-        let query = self.query.iter().flat_map(|(_, data)| data.fields());
-        self.url.fields().chain(self.headers.fields()).chain(query).chain(body).chain(auth).collect()
+        let file = self.to_file.iter().flat_map(|(file, _)| file.fields());
+        let body = self.body.fields();
+        self.url.fields().chain(self.headers.fields()).chain(self.query.fields()).chain(body).chain(auth).chain(file).collect()
+    }
+    fn saved_parts(&self) -> &'static [&'static str] {
+        if self.to_file.is_some() { &["status", "header", "file", "size"] } else { &["status", "header", "body"] }
+    }
+    fn file(&self) -> Option<FileUse<'_>> {
+        let (file, _) = self.to_file.as_ref()?;
+        file.fixed().map(|name| FileUse { name, replaces: true })
     }
     fn keeps_bodies(&self) -> bool {
         self.keep
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let mut address = self.url.text(scope)?;
-        let query = Self::pairs(&self.query, scope)?;
+        let query = self.query.render(scope)?;
         if !query.is_empty() {
             let (before, fragment) = address.split_once('#').map_or((address.as_str(), None), |(b, f)| (b, Some(f)));
             let joint = if before.contains('?') { '&' } else { '?' };
@@ -277,11 +219,6 @@ impl Action for Calling {
             None => reqwest::Url::parse(&address).map_err(|e| format!("this address is not valid: {e}")),
         };
         let mut headers = self.headers.render(scope)?;
-        let set = |headers: &mut Vec<(String, String)>, name: &str, value: String| {
-            if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
-                headers.push((name.to_owned(), value));
-            }
-        };
         match &self.auth {
             Auth::None => {}
             Auth::Basic(user, password) => {
@@ -290,20 +227,13 @@ impl Action for Calling {
             }
             Auth::Bearer(token) => set(&mut headers, "authorization", format!("Bearer {}", token.text(scope)?)),
         }
-        let body = match &self.body {
-            Body::None => Vec::new(),
-            Body::Json(data) => {
-                set(&mut headers, "content-type", "application/json".into());
-                data.json(scope)?.into_bytes()
-            }
-            Body::Form(pairs) => {
-                set(&mut headers, "content-type", "application/x-www-form-urlencoded".into());
-                encode(&Self::pairs(pairs, scope)?).into_bytes()
-            }
-            Body::Text(text, kind) => {
-                set(&mut headers, "content-type", kind.clone());
-                text.text(scope)?.into_bytes()
-            }
+        let (body, kind) = self.body.render(scope)?;
+        if !kind.is_empty() {
+            set(&mut headers, "content-type", kind.to_owned());
+        }
+        let to_file = match &self.to_file {
+            Some((file, most)) => Some((file.text(scope)?, *most as u64)),
+            None => None,
         };
         Ok(Box::new(Request {
             method: self.method.clone(),
@@ -317,6 +247,7 @@ impl Action for Calling {
             server: self.server.clone(),
             follow: self.follow,
             ok: self.ok.clone(),
+            to_file,
         }))
     }
 }
@@ -330,13 +261,15 @@ struct Request {
     /// The error is a message for people.
     url: Result<reqwest::Url, String>,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    body: Sent,
     targets: Vec<Target>,
     is_chosen: bool,
     server: Option<Arc<str>>,
     follow: bool,
     /// The statuses that count as success.
     ok: Vec<RangeInclusive<u16>>,
+    /// The file that the answer becomes, and how many bytes it may have.
+    to_file: Option<(String, u64)>,
 }
 
 /// What a response is judged by.
@@ -346,12 +279,14 @@ struct Asked {
     url: Option<reqwest::Url>,
     has_body: bool,
     ok: Vec<RangeInclusive<u16>>,
+    to_file: Option<String>,
 }
 
 impl Request {
     fn asked(&self) -> Asked {
         let call = format!("{} {}", self.method, self.shown_url);
-        Asked { call, url: self.url.as_ref().ok().cloned(), has_body: !self.body.is_empty(), ok: self.ok.clone() }
+        let to_file = self.to_file.as_ref().map(|(file, _)| file.clone());
+        Asked { call, url: self.url.as_ref().ok().cloned(), has_body: !self.body.is_empty(), ok: self.ok.clone(), to_file }
     }
 }
 
@@ -361,75 +296,132 @@ impl fmt::Display for Request {
         for (name, value) in &self.headers {
             write!(f, "\n{name}: {value}")?;
         }
-        if !self.body.is_empty() {
-            write!(f, "\n{}", String::from_utf8_lossy(&self.body))?;
+        write!(f, "{}", self.body)?;
+        match &self.to_file {
+            Some((file, _)) => write!(f, "\nto_file: {file}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl Effect for Request {
     fn bytes(&self) -> usize {
-        self.address.len() + self.body.len()
+        self.address.len() + self.body.bytes()
     }
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let asked = self.asked();
             let said = |why: String| format!("{}: {why}", asked.call);
-            let Request { method, headers, body, targets, is_chosen, server, follow, url, .. } = *self;
-            let call = match url {
-                Ok(url) => {
-                    let listed = || targets.iter().find(|target| target.fits(&url)).map(|target| target.name().into());
-                    let server = server.or_else(listed);
-                    Call { method, url, headers, body, targets, is_chosen, follow, server }
-                }
+            let Request { method, mut headers, body, targets, is_chosen, server, follow, url, to_file, .. } = *self;
+            let url = match url {
+                Ok(url) => url,
                 Err(why) => return Outcome::failed(said(why)),
             };
-            if let Some(bodies) = &context.bodies {
-                bodies.sends(&call.body);
+            // Of a form with files, its names and what is in its files' place.
+            if let (Some(bodies), Sent::Multipart(_)) = (&context.bodies, &body) {
+                bodies.sends(body.to_string().trim_start().as_bytes());
             }
-            match world.net.send(call, &context).await {
-                Ok(got) => {
-                    if let Some(bodies) = &context.bodies {
-                        bodies.is_answered(&got.body);
+            let body = match body {
+                Sent::Bytes(bytes) => Payload::from(bytes),
+                Sent::Multipart(form) => match form.payload(&world.files, &context.idempotency_key()).await {
+                    Ok((payload, kind)) => {
+                        headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+                        headers.push(("content-type".to_owned(), kind));
+                        payload
                     }
-                    asked.judge(got)
+                    Err(outcome) => return outcome,
+                },
+            };
+            let (mut sink, mut download) = (None, None);
+            if let Some((file, most)) = to_file {
+                match world.files.download(&file, &context).await {
+                    Ok((begun, open)) => (sink, download) = (Some(Sink { file: open, most }), Some((file, begun))),
+                    Err(outcome) => return outcome,
                 }
-                Err(Unsent::Again(why)) => Outcome::retry(said(why)),
-                Err(Unsent::Resting(why, wait)) => Outcome::Paused { why: said(why), wait },
-                Err(Unsent::Crowded(wait)) => Outcome::Deferred(wait),
-                Err(Unsent::Never(why)) => Outcome::failed(said(why)),
+            }
+            let listed = || targets.iter().find(|target| target.fits(&url)).map(|target| target.name().into());
+            let server = server.or_else(listed);
+            let call = Call { method, url, headers, body, sink, targets, is_chosen, follow, server };
+            if let (Some(bodies), Payload::Bytes(bytes)) = (&context.bodies, &call.body) {
+                bodies.sends(bytes);
+            }
+            let mut got = match world.net.send(call, &context).await {
+                Ok(got) => got,
+                Err(Unsent::Again(why)) => return Outcome::retry(said(why)),
+                Err(Unsent::Resting(why, wait)) => return Outcome::Paused { why: said(why), wait },
+                Err(Unsent::Crowded(wait)) => return Outcome::Deferred(wait),
+                Err(Unsent::Never(why)) => return Outcome::failed(said(why)),
+            };
+            if let Some(bodies) = &context.bodies {
+                bodies.is_answered(&got.body);
+            }
+            let (Some(sunk), Some((file, download)), true) = (got.sunk.take(), download, asked.is_ok(got.status)) else {
+                return asked.judge(got);
+            };
+            let size = match sunk {
+                Ok(size) => size,
+                Err(why) => return why.because(&asked.call).outcome(),
+            };
+            match world.files.write(&file, Content::Whole(Whole::Download(Arc::new(download))), context).await {
+                Outcome::Done(Success { receipt, .. }) => Outcome::Done(Success { receipt, ..asked.kept(got, &file, size) }),
+                other => other,
             }
         })
     }
     fn view(&self) -> EffectView {
-        body_view(EffectView::new(self.method.to_lowercase(), &self.address), &self.headers, &self.body)
+        let seen = self.body.view(EffectView::new(self.method.to_lowercase(), &self.address), &self.headers);
+        match &self.to_file {
+            Some((file, _)) => seen.with(TO_FILE.name, file.as_str().into()),
+            None => seen,
+        }
     }
-    fn answered(&self, said: MockResponse) -> Option<Outcome> {
-        let got = Got { status: said.status, headers: said.headers, body: said.body, received: jiff::Timestamp::UNIX_EPOCH };
+    fn asks(&self) -> Option<Asks> {
+        Some(Asks::Response)
+    }
+    fn answered(&self, said: MockResponse) -> Outcome {
+        let received = jiff::Timestamp::UNIX_EPOCH;
+        let got = Got { status: said.status, headers: said.headers, body: said.body, sunk: None, received };
         let asked = self.asked();
         match &self.url {
             // The address may be a secret that is not known here.
-            Err(why) if !is_stand_in(&self.address) => Some(Outcome::failed(format!("{}: {why}", asked.call))),
-            _ => Some(asked.judge(got)),
+            Err(why) if !is_stand_in(&self.address) => Outcome::failed(format!("{}: {why}", asked.call)),
+            _ => match &self.to_file {
+                Some((file, _)) if asked.is_ok(got.status) && Sink::takes(got.status) => {
+                    let size = got.body.len() as u64;
+                    Outcome::Done(asked.kept(got, file, size))
+                }
+                _ => asked.judge(got),
+            },
         }
     }
 }
 
 impl Asked {
+    fn is_ok(&self, status: u16) -> bool {
+        self.ok.iter().any(|range| range.contains(&status))
+    }
+
+    /// What a step says and saves whose answer has become a file.
+    fn kept(&self, got: Got, file: &str, size: u64) -> Success {
+        let said = format!("{} answered {}, {} in {file}", self.call, got.status, count::bytes(size));
+        let more = [("file", file.into()), ("size", size.into())];
+        Success { said, output: Some(output(got.status, got.headers, more)), ..Success::default() }
+    }
+
     /// What the response means for the step.
     fn judge(&self, got: Got) -> Outcome {
         let status = got.status;
         let said = format!("{} answered {status}", self.call);
-        if self.ok.iter().any(|range| range.contains(&status)) {
+        if self.is_ok(status) {
             let kind = got.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
             let body =
                 crate::body::read(kind, &got.body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&got.body).into_owned()));
-            let headers: serde_json::Map<String, Value> = got.headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
-            // `json!` would spell the numbers of the body anew.
-            let output = [("status", status.into()), ("header", Value::Object(headers)), ("body", body)];
-            let output = Value::Object(output.map(|(name, value)| (name.to_owned(), value)).into_iter().collect());
-            return Outcome::Done(Success { said, output: Some(output), ..Success::default() });
+            // An answer without content is not the file that was meant, which stays as it was.
+            let said = match &self.to_file {
+                Some(file) => format!("{said}, so {file} is not written"),
+                None => said,
+            };
+            return Outcome::Done(Success { said, output: Some(output(status, got.headers, [("body", body)])), ..Success::default() });
         }
         if AGAIN.contains(&status) {
             let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));
@@ -448,6 +440,13 @@ impl Asked {
         let why = if text.trim().is_empty() { said } else { format!("{said}: {}", text.trim()) };
         Outcome::Failed { why, status: Some(status) }
     }
+}
+
+/// What `save_as` saves of a response. (`json!` would spell the numbers of a body anew.)
+fn output<const N: usize>(status: u16, headers: Vec<(String, String)>, more: [(&str, Value); N]) -> Value {
+    let headers: serde_json::Map<String, Value> = headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
+    let all = [("status", status.into()), ("header", Value::Object(headers))].into_iter().chain(more);
+    Value::Object(all.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).

@@ -157,6 +157,14 @@ impl Template {
         }
     }
 
+    /// The text after the last `{{ }}`.
+    pub fn ending(&self) -> &str {
+        match self.pieces.last() {
+            Some(Piece::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Where it is in its rule file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -18,7 +18,7 @@ const MAX_CHANGED: u64 = 200 << 20;
 /// How many bytes are read at a time.
 const PIECE: usize = 256 << 10;
 /// More columns than a spreadsheet program can show.
-const MOST_COLUMNS: u32 = 16_384;
+pub(super) const MOST_COLUMNS: u32 = 16_384;
 
 /// What is to be written.
 pub(in crate::action::files) struct Plan {
@@ -51,16 +51,10 @@ pub(in crate::action::files) fn plan(file: &File, header: Option<Header>, name: 
         Some(header) if !is_new => header,
         _ => Header::new(first, name),
     };
-    let fit = |row: &Row, _: &str, cell: &Cell| {
-        let text = spelled(cell, row.guard);
-        header.format.field(&text).map(|_| Cell::Text(text)).map_err(|why| format!("{name}: {why}"))
-    };
+    let fit = |row: &Row, _: &str, cell: &Cell| fit(&header, name, row, cell);
     let mut search = Search::new(&header.columns(), rows.iter().copied(), &fit);
-    if !is_new && !search.is_empty() {
-        each(file, &header, |n, record| {
-            search.look(n, &|c| record.field(c as usize - 1).map(|f| header.format.plain(f)));
-            Ok(())
-        })?;
+    if !is_new {
+        look(file, &header, &mut search)?;
     }
     let mut sheet = changes::Sheet {
         name,
@@ -82,8 +76,25 @@ pub(in crate::action::files) fn plan(file: &File, header: Option<Header>, name: 
     Ok(Plan { header, is_new, changes, width, refused })
 }
 
+/// A value as this file spells it.
+pub(super) fn fit(header: &Header, name: &str, row: &Row, cell: &Cell) -> Result<Cell, String> {
+    let text = spelled(cell, row.guard);
+    header.format.field(&text).map(|_| Cell::Text(text)).map_err(|why| format!("{name}: {why}"))
+}
+
+/// Finds the rows that a search looks for.
+pub(super) fn look(file: &File, header: &Header, search: &mut Search) -> Result<(), Unwritten> {
+    if search.is_empty() {
+        return Ok(());
+    }
+    each(file, header, |n, record| {
+        search.look(n, &|c| record.field(c as usize - 1).map(|f| header.format.plain(f)));
+        Ok(())
+    })
+}
+
 /// Visits every row below the titles.
-fn each(mut file: &File, header: &Header, mut look: impl FnMut(u32, &Record) -> io::Result<()>) -> Result<(), Unwritten> {
+pub(super) fn each(mut file: &File, header: &Header, mut look: impl FnMut(u32, &Record) -> io::Result<()>) -> Result<(), Unwritten> {
     file.seek(SeekFrom::Start(header.start as u64))?;
     let mut records = Records::new(BufReader::with_capacity(PIECE, file), header.format.splitter());
     let mut number = 0u32;

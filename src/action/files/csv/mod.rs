@@ -9,4 +9,5 @@ pub(super) mod change;
 mod format;
 pub mod guard;
 pub(super) mod header;
+pub(super) mod lookup;
 mod records;

@@ -1,6 +1,7 @@
 //! Workbooks (`.xlsx`): a package of XML parts, some of which are sheets.
 
 mod formula;
+pub(super) mod lookup;
 mod new_sheet;
 mod package;
 mod plan;

@@ -26,8 +26,8 @@ use crate::action::files::search::{Search, is_exact};
 /// The maximum number of characters in a cell.
 const MAX_CELL: usize = 32_767;
 /// How many bytes of a sheet are decompressed at a time.
-const PIECE: usize = 64 << 10;
-const STRINGS: &str = "xl/sharedStrings.xml";
+pub(super) const PIECE: usize = 64 << 10;
+pub(super) const STRINGS: &str = "xl/sharedStrings.xml";
 
 /// The changes in one sheet.
 pub(super) struct Planned {
@@ -75,11 +75,8 @@ pub(super) fn plan<R: Read + Seek>(
     let fit = |_: &Row, title: &str, cell: &Cell| fit(name, title, cell);
     let search = Search::new(&shape.header, rows.iter().copied(), &fit);
     let (search, seen) = find(archive, part, &shape, &block, search)?;
-    if let Some((column, row)) = seen.uncalculated {
-        let why = format!(
-            "{name}: the formula in {}{row} has no result yet, so rows cannot be found by this column; open the file in a spreadsheet program and save it there",
-            letters(column)
-        );
+    if let Some(cell) = seen.uncalculated {
+        let why = uncalculated(name, cell);
         rows.iter().zip(&mut refused).filter(|(row, _)| row.mode != Mode::Add).for_each(|(_, refused)| *refused = Some(why.clone().into()));
     }
     let next_column = next_column(&shape, table, rows);
@@ -228,20 +225,31 @@ pub(super) fn find<R: Read + Seek>(
     if search.is_empty() {
         return Ok((search, Seen::default()));
     }
-    let mut meanings = Meanings::default();
+    let mut meanings = meanings(archive)?;
     if let Ok(strings) = archive.by_name(STRINGS) {
         meanings.texts = find::shared(BufReader::new(strings.take(MAX_PART)), usize::MAX, |_, text| search.wants(text)).map_err(damaged)?;
     }
-    if archive.index_for_name(STYLES).is_some() {
-        meanings.dates = styles::dates(&text_of(archive, STYLES)?)?;
-    }
-    meanings.since_1904 = is_since_1904(archive)?;
     let columns = search.columns();
     let sheet = archive.by_name(part).map_err(damaged)?.take(MAX_PART);
     let last = block.table.map_or(shape.last_row, |(.., last)| last);
     let rows = shape.header_row + 1..=last;
     let seen = find::find(BufReader::new(sheet), rows, &columns, &meanings, &mut |row, cell| search.look(row, cell)).map_err(damaged)?;
     Ok((search, seen))
+}
+
+/// Which numbers of a workbook are dates; no texts.
+pub(super) fn meanings<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Meanings, Unwritten> {
+    let has_styles = archive.index_for_name(STYLES).is_some();
+    let dates = if has_styles { styles::dates(&text_of(archive, STYLES)?)? } else { BTreeSet::new() };
+    Ok(Meanings { dates, since_1904: is_since_1904(archive)?, ..Meanings::default() })
+}
+
+/// Says that rows cannot be found, because this cell (column and row) may or may not have the value.
+pub(super) fn uncalculated(name: &str, (column, row): (u32, u32)) -> String {
+    format!(
+        "{name}: the formula in {}{row} has no result yet, so rows cannot be found by this column; open the file in a spreadsheet program and save it there",
+        letters(column)
+    )
 }
 
 /// Whether the days of a workbook are counted from 1904.

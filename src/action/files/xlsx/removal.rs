@@ -11,7 +11,7 @@ use zip::ZipArchive;
 use super::formula::Area;
 use super::package::{CHAIN, MAX_PART, WORKBOOK, damaged, each_tag, each_text, recalculated, stamp, text_of, unsigned, without_chain};
 use super::repack::{NewPart, repack};
-use super::sheets::{SheetPart, position, sheets};
+use super::sheets::{SheetPart, no_sheet, position, sheets};
 use super::tables::{self, Table, links};
 use super::worksheet::find::each_formula;
 use super::worksheet::reference::{MAX_COLUMNS, MAX_ROWS, at_cell, at_range, letters, range};
@@ -39,8 +39,7 @@ pub(super) fn remove<R: Read + Seek, W: Write + Seek>(
     let sheets = sheets(&mut archive)?;
     let wanted = rows.first().and_then(|row| row.sheet.as_deref());
     let Some(sheet) = position(&sheets, wanted) else {
-        let known: Vec<&str> = sheets.iter().map(|sheet| sheet.title.as_str()).collect();
-        let why = format!("{name} has no sheet `{}`; it has: {}", wanted.unwrap_or(""), known.join(", "));
+        let why = no_sheet(name, wanted, &sheets);
         return Ok(vec![Some(why.into()); rows.len()]);
     };
     let tables = tables::of_sheet(&mut archive, &sheets[sheet].part)?;
@@ -56,11 +55,8 @@ pub(super) fn remove<R: Read + Seek, W: Write + Seek>(
     let wanted: Vec<&Row> = mine.iter().map(|n| rows[*n]).collect();
     let search = Search::new(&shape.header, wanted.iter().copied(), &fit);
     let (search, seen) = plan::find(&mut archive, &sheets[sheet].part, &shape, &block, search)?;
-    if let Some((column, row)) = seen.uncalculated {
-        let why = format!(
-            "{name}: the formula in {}{row} has no result yet, so rows cannot be found by this column; open the file in a spreadsheet program and save it there",
-            letters(column)
-        );
+    if let Some(cell) = seen.uncalculated {
+        let why = plan::uncalculated(name, cell);
         return Ok(vec![Some(why.into()); rows.len()]);
     }
     let mut planned = changes::Sheet {

@@ -49,3 +49,9 @@ pub(super) fn position(sheets: &[SheetPart], title: Option<&str>) -> Option<usiz
         None => Some(sheets.iter().position(|sheet| !sheet.is_hidden).unwrap_or(0)),
     }
 }
+
+/// Says that a sheet is missing.
+pub(super) fn no_sheet(name: &str, title: Option<&str>, sheets: &[SheetPart]) -> String {
+    let known: Vec<&str> = sheets.iter().map(|sheet| sheet.title.as_str()).collect();
+    format!("{name} has no sheet `{}`; it has: {}", title.unwrap_or(""), known.join(", "))
+}

@@ -16,7 +16,7 @@ use super::new_sheet::with_sheet;
 use super::package::{CHAIN, CUSTOM, damaged, new_workbook, recalculated, stamp, stamped, text_of, unsigned, without_chain};
 use super::removal::remove;
 use super::repack::{NewPart, repack};
-use super::sheets::{position, sheets};
+use super::sheets::{no_sheet, position, sheets};
 use super::worksheet::shape::{Edits, Shape};
 use super::{new_sheet, plan, stale};
 use crate::action::files::folder::Unwritten;
@@ -43,12 +43,7 @@ pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
         return Err(Unwritten::Again(format!("it is open in another program, which left the lock file {lock}; close it there")));
     }
     let old = match File::open(path) {
-        Ok(file) => {
-            if file.metadata()?.len() > MAX_WORKBOOK {
-                return Err(Unwritten::Never(format!("it is larger than {} MB; start a new file", MAX_WORKBOOK >> 20)));
-            }
-            Some(file)
-        }
+        Ok(file) => Some(file),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e.into()),
     };
@@ -92,8 +87,11 @@ fn open_elsewhere(path: &Path) -> Option<String> {
     [format!("~${name}"), format!("~${short}"), format!(".~lock.{name}#")].into_iter().find(|lock| path.with_file_name(lock).exists())
 }
 
-/// Refuses a file that is not an `.xlsx` or is protected with a password.
-fn checked(mut file: &File) -> Result<(), Unwritten> {
+/// Refuses a file that is too large, is not an `.xlsx` or is protected with a password.
+pub(super) fn checked(mut file: &File) -> Result<(), Unwritten> {
+    if file.metadata()?.len() > MAX_WORKBOOK {
+        return Err(Unwritten::Never(format!("it is larger than {} MB; start a new file", MAX_WORKBOOK >> 20)));
+    }
     let mut magic = [0; 4];
     let read = file.read(&mut magic)?;
     file.rewind()?;
@@ -183,10 +181,9 @@ fn add<R: Read + Seek, W: Write + Seek>(
         match position(&sheets, row.sheet.as_deref()) {
             Some(sheet) => by_sheet.entry(sheet).or_default().push(n),
             None => {
-                let known: Vec<&str> = sheets.iter().map(|sheet| sheet.title.as_str()).collect();
-                let wanted = row.sheet.as_deref().unwrap_or("");
-                let wrong = new_sheet::wrong(wanted).filter(|_| row.new_sheet).map(|why| format!("{name}: {why}"));
-                let why = wrong.unwrap_or_else(|| format!("{name} has no sheet `{wanted}`; it has: {}", known.join(", ")));
+                let wanted = row.sheet.as_deref();
+                let wrong = wanted.and_then(new_sheet::wrong).filter(|_| row.new_sheet).map(|why| format!("{name}: {why}"));
+                let why = wrong.unwrap_or_else(|| no_sheet(name, wanted, &sheets));
                 refused[n] = Some(why.into());
             }
         }

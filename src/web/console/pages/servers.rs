@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use crate::action::http::host::HostState;
 use crate::operations::schedules::{ScheduledRule, scheduled_rules};
 use crate::tally::Distribution;
+use crate::text::count;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::download;
@@ -36,7 +37,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
                     tbody { @for file in &files {
                         tr {
                             td { a href=(ask.at(&format!("/files/{}", escaped_path(&file.name)))) { (draw::brief(&file.name)) } }
-                            td { (size(file.bytes)) }
+                            td { (count::bytes(file.bytes)) }
                             td { @if let Some(changed) = file.changed { (draw::time(changed)) } }
                             td { @if ask.shows_bodies() { a href=(ask.at(&format!("/download/{}", escaped_path(&file.name)))) { "Save" } } }
                         }
@@ -107,14 +108,6 @@ fn times(calls: Option<&Distribution>) -> Markup {
         false => "more than 30 s".to_owned(),
     };
     html! { "half of them " (took(half)) ", the slowest " (took(slowest)) " (" (draw::count(calls.count, "call")) ")" }
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..10_000_000 => format!("{} KB", bytes >> 10),
-        _ => format!("{} MB", bytes >> 20),
-    }
 }
 
 /// The end of a file: as a table, if it is one.

@@ -62,6 +62,16 @@ pub(crate) struct Meanings {
 }
 
 impl Meanings {
+    /// The date that a number in a cell with this style means, if it is shown as one.
+    pub(crate) fn date(&self, style: Option<usize>, days: f64) -> Option<String> {
+        self.marked_date(style, days).map(|date| date::unmarked(&date).to_owned())
+    }
+
+    fn marked_date(&self, style: Option<usize>, days: f64) -> Option<String> {
+        let is_date = style.is_some_and(|style| self.dates.contains(&style));
+        date::of_number(days, self.since_1904).filter(|_| is_date)
+    }
+
     /// The value of a cell, spelled as the values that are looked for.
     fn of(&self, kind: &str, style: Option<usize>, text: &str) -> String {
         match kind {
@@ -70,8 +80,7 @@ impl Meanings {
             "b" => if text == "1" { "true" } else { "false" }.to_owned(),
             "d" => date::read(text).unwrap_or_else(|| text.to_owned()),
             "" | "n" => {
-                let is_date = style.is_some_and(|style| self.dates.contains(&style));
-                let date = text.parse().ok().filter(|_| is_date).and_then(|days| date::of_number(days, self.since_1904));
+                let date = text.parse().ok().and_then(|days| self.marked_date(style, days));
                 date.unwrap_or_else(|| plain(text))
             }
             _ => text.to_owned(),
