@@ -33,11 +33,11 @@ const labels = (marked) => offered(marked).map((one) => one.label);
 const applied = (marked, label) => offered(marked).find((one) => one.label === label)?.apply;
 
 test("keys are those of the schema that are not there yet", () => {
-  assert.deepEqual(labels("‸"), ["$schema", "timezone", "webhooks", "rules"]);
+  assert.deepEqual(labels("‸"), ["$schema", "timezone", "webhooks", "connections", "rules"]);
   const rule = labels(`${RULE}    ‸`);
   assert.ok(rule.includes("then") && rule.includes("if") && !rule.includes("when") && !rule.includes("post"), rule.join());
   assert.equal(offered(`${RULE}    ‸`).find((one) => one.label === "then").info, "what to do, step by step");
-  assert.deepEqual(labels("rules:\n  A:\n    when: { ‸"), ["webhook", "method", "every", "at", "days", "cron"]);
+  assert.deepEqual(labels("rules:\n  A:\n    when: { ‸"), ["webhook", "method", "every", "at", "days", "failed", "silent", "for", "between_times", "on_days", "back", "cron"]);
   assert.equal(applied("rules:\n  A:\n    when: ‸", "webhook"), "{ webhook: ");
 });
 
