@@ -1,5 +1,5 @@
 //! Our accept loop: limits, TLS, graceful shutdown. What is answered is up to a [`Door`]; each connection is served by
-//! [`super::keep_alive`].
+//! `keep_alive`.
 //!
 //! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit on connections, and waits forever when it
 //! stops. So warp provides only the filters, and Doorbell handles the sockets itself.
