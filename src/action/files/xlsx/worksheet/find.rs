@@ -112,7 +112,7 @@ pub(crate) fn find(
     let (mut buffer, mut seen) = (Vec::new(), Seen::default());
     let (mut row, mut cell, mut text, mut reading) = (0u32, Tag { column: 0, kind: String::new(), style: None }, String::new(), false);
     let (mut cells, mut here): (HashMap<u32, String>, Vec<u32>) = (HashMap::new(), Vec::new());
-    let mut in_data = false;
+    let (mut in_data, mut phonetic) = (false, false);
     loop {
         buffer.clear();
         let event = reader.read_event_into(&mut buffer).map_err(broken)?;
@@ -131,7 +131,9 @@ pub(crate) fn find(
                     text.clear();
                 }
                 "f" if in_data => here.push(cell.column),
-                "v" | "t" if in_data && is_start => reading = columns.contains(&cell.column),
+                // How a text is read aloud is no part of it.
+                "rPh" => phonetic = is_start,
+                "v" | "t" if in_data && is_start => reading = !phonetic && columns.contains(&cell.column),
                 _ => {}
             },
             Event::Text(t) if reading => text.push_str(&t.xml10_content()),
@@ -140,6 +142,7 @@ pub(crate) fn find(
             Event::End(tag) if in_data => match tag.local_name().as_ref() {
                 "sheetData" => in_data = false,
                 "v" | "t" => reading = false,
+                "rPh" => phonetic = false,
                 "c" if columns.contains(&cell.column) && rows.contains(&row) && text.is_empty() && here.last() == Some(&cell.column) => {
                     seen.uncalculated.get_or_insert((cell.column, row));
                 }
@@ -207,4 +210,22 @@ pub(crate) struct Attributes {
     pub kind: Option<String>,
     pub range: Option<String>,
     pub shared: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_text_is_read_aloud_is_no_part_of_it() {
+        let cell = r#"<c r="A2" t="inlineStr"><is><t>東</t><rPh sb="0" eb="1"><t>ヒガシ</t></rPh><t>京</t></is></c>"#;
+        let xml = format!("<worksheet><sheetData><row r=\"2\">{cell}</row></sheetData></worksheet>");
+        let mut texts = Vec::new();
+        let mut look = |row: u32, cell: &dyn Fn(u32) -> Option<String>| {
+            texts.push((row, cell(1)));
+            false
+        };
+        find(xml.as_bytes(), 2..=2, &BTreeSet::from([1]), &Meanings::default(), &mut look).unwrap();
+        assert_eq!(texts, [(2, Some("東京".to_owned()))]);
+    }
 }
