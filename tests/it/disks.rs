@@ -222,7 +222,6 @@ fn a_database_that_cannot_be_used_is_explained_in_plain_english() {
     for other in ["data/doorbell.db-wal", "data/doorbell.db-shm"] {
         let _ = fs::remove_file(setup.path(other));
     }
-    fs::remove_file(setup.path("data/at-work")).unwrap();
     let good = fs::read(&file).unwrap();
     // Not a database at all.
     let mut bad = good.clone();

@@ -5,11 +5,14 @@
 //! not a power cut; nothing waits for it). A run found marked at the next start was being rendered when the program died;
 //! after three such crashes it is quarantined. If a run takes far too long, the program ends, and the run is found in the
 //! same way.
+//!
+//! Two writes for each step are much, and almost no program dies. So only a program that was started after one that died
+//! writes marks, for an hour: runs that were in progress begin again at the start, so what crashes Doorbell does so soon.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -24,9 +27,15 @@ const SLOTS: usize = 256;
 pub const LONGEST: Duration = Duration::from_secs(120);
 const FILE: &str = "at-work";
 
+/// How long after a crash runs are marked.
+const SUSPICIOUS: Duration = Duration::from_secs(3600);
+
 /// The marks of this process.
 pub struct Watchdog {
     file: File,
+    path: PathBuf,
+    /// Until when marks are written, in milliseconds since the program began.
+    until: u64,
     free: Mutex<Vec<usize>>,
     slots: Vec<Slot>,
     began: Instant,
@@ -43,27 +52,45 @@ struct Slot {
 pub struct InFlightMark<'a> {
     all: &'a Watchdog,
     slot: usize,
+    is_written: bool,
 }
 
 impl Watchdog {
-    /// Opens the file of a data folder, and returns the runs that were marked when the program died.
+    /// Opens the file of a data folder, and returns the runs that were marked when the program died. A program that ends as it
+    /// should leaves no file.
     pub fn open(data: &Path) -> io::Result<(Self, Vec<RunId>)> {
         let path = data.join(FILE);
-        let before = fs::read(&path).unwrap_or_default();
+        let left = fs::read(&path);
+        let until = if left.is_ok() { SUSPICIOUS } else { Duration::ZERO };
+        let before = left.unwrap_or_default();
         let ids = before.as_chunks::<8>().0.iter().map(|bytes| RunId::from_le_bytes(*bytes)).filter(|id| *id != 0).collect();
         let file = disk::private_file().create(true).truncate(true).open(&path)?;
         file.write_all_at(&[0; SLOTS * 8], 0)?;
         let slots = (0..SLOTS).map(|_| Slot::default()).collect();
-        Ok((Self { file, free: Mutex::new((0..SLOTS).rev().collect()), slots, began: Instant::now() }, ids))
+        let free = Mutex::new((0..SLOTS).rev().collect());
+        Ok((Self { file, path, until: until.as_millis() as u64, free, slots, began: Instant::now() }, ids))
     }
 
     /// Marks a run while its step is rendered.
     pub fn mark(&self, run: RunId) -> Option<InFlightMark<'_>> {
         let slot = self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop()?;
+        let now = self.now();
         self.slots[slot].run.store(run, Ordering::Relaxed);
-        self.slots[slot].since.store(self.began.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
-        self.write(slot, run);
-        Some(InFlightMark { all: self, slot })
+        self.slots[slot].since.store(now, Ordering::Relaxed);
+        let is_written = now <= self.until;
+        if is_written {
+            self.write(slot, run);
+        }
+        Some(InFlightMark { all: self, slot, is_written })
+    }
+
+    /// Called when the program ends as it should: the next one has nothing to suspect.
+    pub fn close(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64 + 1
     }
 
     fn write(&self, slot: usize, run: RunId) {
@@ -71,14 +98,15 @@ impl Watchdog {
         let _ = self.file.write_at(&run.to_le_bytes(), slot as u64 * 8);
     }
 
-    /// A run that has been rendering for longer than that.
-    fn overdue(&self, longest: Duration) -> Option<RunId> {
-        let now = self.began.elapsed().as_millis() as u64 + 1;
-        let is_overdue = |slot: &&Slot| {
+    /// A run that has been rendering for longer than that, and its slot.
+    fn overdue(&self, longest: Duration) -> Option<(usize, RunId)> {
+        let now = self.now();
+        let is_overdue = |slot: &Slot| {
             let since = slot.since.load(Ordering::Relaxed);
             since != 0 && now.saturating_sub(since) > longest.as_millis() as u64
         };
-        self.slots.iter().find(is_overdue).map(|slot| slot.run.load(Ordering::Relaxed))
+        let slot = self.slots.iter().position(is_overdue)?;
+        Some((slot, self.slots[slot].run.load(Ordering::Relaxed)))
     }
 
     /// Ends the program when a run hangs: the next start finds the run marked.
@@ -87,7 +115,8 @@ impl Watchdog {
         let watch = move || {
             loop {
                 thread::sleep(LONGEST / 10);
-                if let Some(run) = all.overdue(LONGEST) {
+                if let Some((slot, run)) = all.overdue(LONGEST) {
+                    all.write(slot, run);
                     tracing::error!(
                         run,
                         "run has been computing for {} seconds without finishing; Doorbell stops, so that it can be restarted",
@@ -104,7 +133,9 @@ impl Watchdog {
 impl Drop for InFlightMark<'_> {
     fn drop(&mut self) {
         self.all.slots[self.slot].since.store(0, Ordering::Relaxed);
-        self.all.write(self.slot, 0);
+        if self.is_written {
+            self.all.write(self.slot, 0);
+        }
         self.all.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(self.slot);
     }
 }
@@ -116,6 +147,9 @@ mod tests {
     #[test]
     fn a_run_in_progress_is_found_after_a_crash() {
         let folder = tempfile::tempdir().unwrap();
+        // This one dies, so the next one is suspicious.
+        let (_, before) = Watchdog::open(folder.path()).unwrap();
+        assert!(before.is_empty());
         let (work, before) = Watchdog::open(folder.path()).unwrap();
         assert!(before.is_empty());
         let done = work.mark(7);
@@ -123,11 +157,23 @@ mod tests {
         drop(done);
         assert_eq!(work.overdue(LONGEST), None);
         thread::sleep(Duration::from_millis(5));
-        assert_eq!(work.overdue(Duration::from_millis(1)), Some(8));
+        assert_eq!(work.overdue(Duration::from_millis(1)), Some((1, 8)));
         // As after a crash.
         std::mem::forget(dying);
         assert_eq!(Watchdog::open(folder.path()).unwrap().1, [8]);
         assert!(Watchdog::open(folder.path()).unwrap().1.is_empty(), "it is reported once");
+    }
+
+    #[test]
+    fn runs_are_marked_only_after_a_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, _) = Watchdog::open(folder.path()).unwrap();
+        let _mark = first.mark(7);
+        assert_eq!(fs::read(folder.path().join(FILE)).unwrap(), [0; SLOTS * 8]);
+        first.close();
+        assert!(!folder.path().join(FILE).exists());
+        let (_, before) = Watchdog::open(folder.path()).unwrap();
+        assert!(before.is_empty());
     }
 
     #[test]

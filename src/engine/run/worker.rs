@@ -209,6 +209,7 @@ impl Worker {
         if tokio::time::timeout(grace, all).await.is_err() {
             tracing::warn!("runs did not finish before the shutdown; they continue at the next start");
         }
+        self.0.watchdog.close();
     }
 
     /// Resumes lost runs from the store.

@@ -2,23 +2,31 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{claim, insert_runs, is_queued};
 use super::owner::Owner;
 use super::reply::Reply;
 use super::rows::{Sql, event_id, from_json, json, keep_last_attempts, range};
+use super::sealing::{seal_bytes, seal_text};
+use super::statements::{Hot, Statements};
 use super::{alarms, schedules};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{RunId, State};
-use crate::secret::SealedText;
+use crate::secret::{Key, SealedText};
 use crate::store::contract::{Accept, AnswerState, Delivery, StartResult};
 use crate::store::starts::Claim;
+
+/// Bodies above this many bytes do not stay in memory until the next event.
+const LARGE: usize = 64 * 1024;
 
 /// An event as it is written; built by the caller's thread, so that the writer thread only writes.
 pub(super) struct EventRow {
     accept: Arc<Accept>,
+    query: String,
     headers: String,
+    body: Bytes,
     /// Values with the names of secrets, and decisions that depend on secrets and variables, if there are any.
     parts: Option<String>,
     decided: Option<String>,
@@ -27,17 +35,20 @@ pub(super) struct EventRow {
 }
 
 impl EventRow {
-    pub(super) fn of(accept: Arc<Accept>) -> Self {
+    pub(super) fn of(accept: Arc<Accept>, key: &Key) -> Self {
+        let event = &accept.event;
+        let query = seal_text(key, event.query.clone(), "query");
         // A list of strings always serializes.
-        let headers = json(&accept.event.headers).unwrap_or_else(|_| "[]".to_owned());
-        let parts = (!accept.event.sealed.is_empty()).then(|| json(&accept.event.sealed).unwrap_or_default());
-        let decided = (!accept.decided.is_empty()).then(|| json(&accept.decided).unwrap_or_default());
-        let request = (!accept.deliveries.is_empty()).then(|| accept.event.request_hash());
-        Self { accept, headers, parts, decided, request }
+        let headers = seal_text(key, json(&event.headers).unwrap_or_else(|_| "[]".to_owned()), "headers");
+        let body = seal_bytes(key, &event.raw, "body");
+        let parts = (!event.sealed.is_empty()).then(|| seal_text(key, json(&event.sealed).unwrap_or_default(), "parts"));
+        let decided = (!accept.decided.is_empty()).then(|| seal_text(key, json(&accept.decided).unwrap_or_default(), "decided"));
+        let request = (!accept.deliveries.is_empty()).then(|| event.request_hash());
+        Self { query, headers, body, parts, decided, request, accept }
     }
 }
 
-pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Reply> {
+pub(super) fn accept(sql: &Transaction, hot: &mut Statements, owner: &Owner, row: &EventRow) -> Sql<Reply> {
     let Accept { event: sent, runs, claim: claimed, deliveries, ruleset, status, taken, .. } = &*row.accept;
     let received = sent.received.as_millisecond();
     if let Some(claimed) = claimed
@@ -52,27 +63,25 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
             return Ok(again);
         }
     }
-    let inserted = sql
-        .prepare_cached(
-            "INSERT INTO event (id, received, method, address, query, headers, ip, body, ruleset, status, sender, parts, decided)
-             VALUES (?1, ?2, ?3, ?4, sealed(?5, 'query'), sealed(?6, 'headers'), ?7, sealed(?8, 'body'), ?9, ?10, ?11,
-                     sealed(?12, 'parts'), sealed(?13, 'decided')) ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(params![
-            sent.id.0.as_bytes(),
-            received,
-            sent.method,
-            sent.address,
-            sent.query,
-            row.headers,
-            sent.ip,
-            &sent.raw[..],
-            ruleset,
-            status,
-            sent.sender.as_deref(),
-            row.parts,
-            row.decided
-        ])?;
+    let values = params![
+        sent.id.0.as_bytes(),
+        received,
+        sent.method,
+        sent.address,
+        row.query,
+        row.headers,
+        sent.ip,
+        &row.body[..],
+        ruleset,
+        status,
+        sent.sender.as_deref(),
+        row.parts,
+        row.decided
+    ];
+    let inserted = hot.execute(Hot::StoreEvent, values)?;
+    if row.body.len() > LARGE {
+        hot.forget(Hot::StoreEvent);
+    }
     if inserted == 0 {
         let event = sql.query_row("SELECT seq FROM event WHERE id = ?1", [sent.id.0.as_bytes()], |r| r.get(0))?;
         return kept_before(sql, owner, event, runs.len());
@@ -80,7 +89,7 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
     let event = sql.last_insert_rowid();
     let [first, _] = range(event);
     let by = if *taken { owner.epoch } else { 0 };
-    let results = insert_runs(sql, event, first, received, by, runs)?;
+    let results = insert_runs(sql, hot, event, first, received, by, runs)?;
     if let Some(Claim::Moment(_)) = claimed {
         schedules::take_place(sql, event, runs, sent.received)?;
     }

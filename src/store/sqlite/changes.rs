@@ -8,6 +8,7 @@ use super::accept::restart;
 use super::claims::{give_back, insert_runs, open_lane};
 use super::owner::Owner;
 use super::rows::{Sql, end, range};
+use super::statements::Statements;
 use crate::model::event::EventId;
 use crate::model::run::{RunId, State, TextHash};
 use crate::store::contract::{Cancelled, NewRun, WaitingRuns};
@@ -27,6 +28,7 @@ pub(super) fn replay(sql: &Transaction, event: EventId, rule: Option<&str>, now:
 /// Starts rules for an event; returns how many runs were started.
 pub(super) fn start_anew(
     sql: &Transaction,
+    hot: &mut Statements,
     event: EventId,
     runs: &[NewRun],
     texts: &[(TextHash, String, String)],
@@ -41,7 +43,7 @@ pub(super) fn start_anew(
     )?;
     let [first, _] = range(event);
     let first = last.map_or(first, |last| last + 1);
-    insert_runs(sql, event, first, now.as_millisecond(), 0, runs).map(|begun| begun.len())
+    insert_runs(sql, hot, event, first, now.as_millisecond(), 0, runs).map(|begun| begun.len())
 }
 
 /// Stores rule files by their hash.

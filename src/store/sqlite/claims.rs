@@ -4,6 +4,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
+use super::statements::{Hot, Statements};
 use crate::model::place::Place;
 use crate::model::run::{RunId, State};
 use crate::store::attempts::used_already;
@@ -11,24 +12,29 @@ use crate::store::contract::{NewRun, StartResult};
 
 /// Inserts an event's new runs into `pending`, numbered from `first`; those that start immediately belong to the owner
 /// `by`.
-pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<StartResult>> {
+pub(super) fn insert_runs(
+    sql: &Transaction,
+    hot: &mut Statements,
+    event: i64,
+    first: RunId,
+    due: i64,
+    by: i64,
+    runs: &[NewRun],
+) -> Sql<Vec<StartResult>> {
     let mut results = Vec::with_capacity(runs.len());
     for (id, run) in (first..).zip(runs.iter().take(MOST_RUNS as usize)) {
         if let Some(once) = &run.once
             && let Some(before) = claimed(sql, &run.rule, &once.value, due)?
         {
-            repeated(sql, id, event, due, run, before)?;
+            repeated(sql, hot, id, event, due, run, before)?;
             results.push(StartResult::Repeated);
             continue;
         }
         let queued = is_queued(sql, run.lane.as_deref())?;
         let by = if queued { 0 } else { by };
         let once = run.once.as_ref().map(|o| json(&(&o.value, o.within.as_millis() as u64))).transpose()?;
-        sql.prepare_cached(
-            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, owner, queued, once)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, '{}', 0, 0, 0, ?8, ?9, ?10)",
-        )?
-        .execute(params![id, event, &*run.rule, &*run.text, run.lane.as_deref(), run.step, due, by, queued, once])?;
+        let values = params![id, event, &*run.rule, &*run.text, run.lane.as_deref(), run.step, due, by, queued, once];
+        hot.execute(Hot::StoreRun, values)?;
         claim(sql, &run.rule, id, once.as_deref(), due)?;
         results.push(if by == 0 { StartResult::Queued } else { StartResult::Begun });
     }
@@ -63,7 +69,7 @@ pub(super) fn give_back(sql: &Transaction, rule: &str, run: RunId, once: Option<
 }
 
 /// Queries a run that is never started, for people who ask why.
-fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, before: RunId) -> Sql<()> {
+fn repeated(sql: &Transaction, hot: &mut Statements, id: RunId, event: i64, now: i64, run: &NewRun, before: RunId) -> Sql<()> {
     let first =
         sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| event_id(r, 0)).optional()?;
     let value = run.once.as_ref().map_or("", |o| o.value.as_str());
@@ -84,7 +90,7 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
         lane: None,
         once: None,
     };
-    ended.insert(sql)
+    ended.insert(sql, hot)
 }
 
 /// Whether a run of this lane has to wait for another one.

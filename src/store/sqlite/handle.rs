@@ -36,6 +36,7 @@ const MAX_WAITING: usize = 8_192;
 #[derive(Clone)]
 pub struct Sqlite {
     jobs: mpsc::Sender<QueuedJob>,
+    key: Key,
     news: News,
     commits: Arc<Commits>,
 }
@@ -78,10 +79,10 @@ impl Sqlite {
             .name("store".into())
             .spawn({
                 let (news, commits) = (news.clone(), commits.clone());
-                move || Writer { connection, files, owner, answers, checkpoint, news, commits }.run(receive)
+                move || Writer { files, owner, answers, checkpoint, news, commits }.run(connection, receive)
             })
             .map_err(|e| Error::new(e.to_string(), true))?;
-        Ok(Self { jobs, news, commits })
+        Ok(Self { jobs, key: key.clone(), news, commits })
     }
 
     /// Runs a job and extracts its result.
@@ -108,7 +109,7 @@ impl Store for Sqlite {
         Box::pin(async move {
             let (done, kept) = oneshot::channel();
             let accept = Arc::new(accept);
-            let job = Job::accept(accept.clone());
+            let job = Job::accept(accept.clone(), &self.key);
             // A full queue means overload, and the sender is told immediately.
             self.jobs
                 .try_send(QueuedJob { job, done: Some(done) })
@@ -131,7 +132,7 @@ impl Store for Sqlite {
     }
 
     fn record(&self, record: Record) -> Doing<'_, Recorded> {
-        self.ask(Job::record(record), |kept| if let Reply::Recorded(recorded) = kept { Some(recorded) } else { None })
+        self.ask(Job::record(record, &self.key), |kept| if let Reply::Recorded(recorded) = kept { Some(recorded) } else { None })
     }
 
     fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>> {
@@ -287,7 +288,7 @@ mod tests {
             decided: Vec::new(),
             taken: true,
         };
-        Job::accept(Arc::new(accept))
+        Job::accept(Arc::new(accept), &None)
     }
 
     /// A job that fails or panics is the only one of its group to fail, and the thread continues.

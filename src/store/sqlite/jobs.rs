@@ -10,12 +10,14 @@ use super::owner::Owner;
 use super::record::{RecordRow, record};
 use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment, settle_aside};
+use super::statements::Statements;
 use super::{alarms, changes, hourly, memory, prune, quarantine, schedules};
 use crate::model::event::EventId;
 use crate::model::hash::hash;
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
 use crate::model::run::{RunId, TextHash};
+use crate::secret::Key;
 use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, WaitingRuns};
 use crate::store::starts::{ScheduleProgress, SilenceProgress};
 
@@ -90,12 +92,12 @@ pub(super) enum Job {
 }
 
 impl Job {
-    pub(super) fn accept(accept: Arc<Accept>) -> Self {
-        Job::Accept(EventRow::of(accept))
+    pub(super) fn accept(accept: Arc<Accept>, key: &Key) -> Self {
+        Job::Accept(EventRow::of(accept, key))
     }
 
-    pub(super) fn record(record: Record) -> Self {
-        Job::Record(RecordRow::of(record))
+    pub(super) fn record(record: Record, key: &Key) -> Self {
+        Job::Record(RecordRow::of(record, key))
     }
 
     /// The result for an owner that has lost its epoch: nothing was done.
@@ -107,15 +109,15 @@ impl Job {
     }
 
     /// Runs the job for the owner of the epoch.
-    pub(super) fn run(&self, sql: &Transaction, owner: &Owner) -> Sql<Reply> {
+    pub(super) fn run(&self, sql: &Transaction, hot: &mut Statements, owner: &Owner) -> Sql<Reply> {
         match self {
-            Job::Accept(row) => accept(sql, owner, row),
+            Job::Accept(row) => accept(sql, hot, owner, row),
             Job::Answer(event) => {
                 let mut statement = sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?;
                 let event: Option<i64> = statement.query_row([event.0.as_bytes()], |r| r.get(0)).optional()?;
                 Ok(Reply::AnswerState(event.map(|event| answer_state(sql, event)).transpose()?.unwrap_or_default()))
             }
-            Job::Record(one) => record(sql, owner, one).map(Reply::Recorded),
+            Job::Record(one) => record(sql, hot, owner, one).map(Reply::Recorded),
             Job::Lease { now, most, heavy } => owner.lease(sql, *now, *most, *heavy).map(Reply::Runs),
             Job::Held(which) => owner.held(sql, *which).map(Reply::Runs),
             Job::Owned => owner.owned(sql).map(Reply::Owned),
@@ -162,7 +164,7 @@ impl Job {
             }
             Job::CrashedWith(runs, now) => quarantine::crashed_with(sql, runs, *now).map(Reply::Quarantined),
             Job::Replay { event, rule, now } => changes::replay(sql, *event, rule.as_deref(), *now).map(Reply::Number),
-            Job::StartAnew { event, runs, texts, now } => changes::start_anew(sql, *event, runs, texts, *now).map(Reply::Number),
+            Job::StartAnew { event, runs, texts, now } => changes::start_anew(sql, hot, *event, runs, texts, *now).map(Reply::Number),
             Job::Cancel(which, now) => changes::cancel(sql, owner, which, *now).map(Reply::Cancelled),
             Job::Prune { what, after, most } => prune::prune(sql, what, *after, *most).map(Reply::Pruned),
             Job::Expire(now) => prune::expire(sql, *now).map(Reply::Yes),

@@ -24,5 +24,6 @@ mod sealing;
 mod search;
 #[cfg(test)]
 mod simulation;
+mod statements;
 mod tables;
 mod writer;

@@ -7,27 +7,30 @@ use super::claims::{give_back, open_lane};
 use super::memory;
 use super::owner::Owner;
 use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, settle_aside, write_saved};
+use super::sealing::seal_text;
+use super::statements::{Hot, Statements};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{Run, State};
 use crate::model::unfinished::Unfinished;
+use crate::secret::Key;
 use crate::store::contract::{Record, Recorded};
 
 /// A record as it is written; built by the caller's thread, so that the writer thread only writes.
 pub(super) struct RecordRow {
     record: Record,
-    /// The attempts, as JSON.
+    /// The attempts, as JSON, sealed if there is a key.
     attempts: String,
 }
 
 impl RecordRow {
-    pub(super) fn of(record: Record) -> Self {
+    pub(super) fn of(record: Record, key: &Key) -> Self {
         // Attempts always serialize.
-        let attempts = json(&*record.attempts).unwrap_or_else(|_| "[]".to_owned());
+        let attempts = seal_text(key, json(&*record.attempts).unwrap_or_else(|_| "[]".to_owned()), "attempts");
         Self { record, attempts }
     }
 }
 
-pub(super) fn record(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<Recorded> {
+pub(super) fn record(sql: &Transaction, hot: &mut Statements, owner: &Owner, row: &RecordRow) -> Sql<Recorded> {
     let RecordRow { record: Record { run, answer, also, goes_on, .. }, .. } = row;
     let held = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3";
     // A repeated call changes nothing again.
@@ -41,7 +44,7 @@ pub(super) fn record(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<R
     }
     let is_mine = match run.state {
         State::Waiting => wait(sql, owner, row, *goes_on)?,
-        _ => end(sql, owner, row)?,
+        _ => end(sql, hot, owner, row)?,
     };
     if !is_mine {
         return Ok(Recorded::LeaseLost);
@@ -106,7 +109,7 @@ fn settled_at(sql: &Transaction, owner: &Owner, run: &Run) -> Sql<Option<(u32, u
 }
 
 /// The run has ended. Returns whether it was this owner's.
-fn end(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<bool> {
+fn end(sql: &Transaction, hot: &mut Statements, owner: &Owner, row: &RecordRow) -> Sql<bool> {
     let RecordRow { record: Record { run, attempts: tries, .. }, attempts } = row;
     let failed = run.state == State::Failed;
     let mine = params![run.id, owner.epoch, run.turn];
@@ -116,7 +119,7 @@ fn end(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<bool> {
         let kept = statement.query_row(mine, |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
         (once, saved) = kept.unwrap_or((once, saved));
     }
-    if sql.prepare_cached("DELETE FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3")?.execute(mine)? == 0 {
+    if hot.execute(Hot::TakeRun, mine)? == 0 {
         return Ok(false);
     }
     if failed {
@@ -143,7 +146,7 @@ fn end(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<bool> {
         lane: run.lane.as_deref(),
         once: once.as_deref(),
     };
-    ended.insert(sql)?;
+    ended.insert(sql, hot)?;
     open_lane(sql, run.lane.as_deref())?;
     Ok(true)
 }

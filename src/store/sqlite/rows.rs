@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::sealing::MARK;
+use super::statements::{Hot, Statements};
 use crate::body::{Malformed, number_text};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
@@ -221,31 +222,26 @@ pub(super) struct Ended<'a> {
     pub saved: &'a str,
     pub forgiven: bool,
     pub replays: u32,
-    /// As JSON.
+    /// As JSON, sealed if there is a key.
     pub attempts: &'a str,
     pub lane: Option<&'a str>,
     pub once: Option<&'a str>,
 }
 
 impl Ended<'_> {
-    pub(super) fn insert(&self, sql: &Transaction) -> Sql<()> {
-        if !self.is_inserted(sql)? {
+    pub(super) fn insert(&self, sql: &Transaction, hot: &mut Statements) -> Sql<()> {
+        if !self.is_inserted(hot)? {
             // A run is either waiting or ended; should it be both, what it did last counts. (REPLACE would do this as well, but
             // SQLite prepares every such statement to be undone, which costs more than all the rest of it.)
             sql.prepare_cached("DELETE FROM ended WHERE id = ?1")?.execute([self.id])?;
-            self.is_inserted(sql)?;
+            self.is_inserted(hot)?;
         }
         Ok(())
     }
 
     /// Inserts it, unless there is a row with its number.
-    fn is_inserted(&self, sql: &Transaction) -> Sql<bool> {
-        let inserted = sql
-            .prepare_cached(
-                "INSERT OR IGNORE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, sealed(?13, 'attempts'), ?14, ?15)",
-            )?
-        .execute(params![
+    fn is_inserted(&self, hot: &mut Statements) -> Sql<bool> {
+        let values = params![
             self.id,
             self.event,
             self.rule,
@@ -261,8 +257,8 @@ impl Ended<'_> {
             self.attempts,
             self.lane,
             self.once
-        ])?;
-        Ok(inserted > 0)
+        ];
+        Ok(hot.execute(Hot::StoreEnded, values)? > 0)
     }
 }
 
@@ -290,10 +286,10 @@ pub(super) fn keep_last_attempts(sql: &Transaction, run: RunId) -> Sql<()> {
     Ok(())
 }
 
-/// Adds to a run's history.
+/// Adds to a run's history: attempts as JSON, sealed if there is a key.
 pub(super) fn keep_attempts(sql: &Transaction, run: RunId, attempts: &str) -> Sql<()> {
     sql.prepare_cached(
-        "INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), sealed(?2, 'attempts'))",
+        "INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), ?2)",
     )?
     .execute(params![run, attempts])?;
     Ok(())

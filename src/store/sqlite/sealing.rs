@@ -1,7 +1,7 @@
 //! SQLite: encryption of what senders, other apps and rules wrote, with the operator's data key.
 //!
-//! Two functions in the statements: `sealed(value, kind)` when something is written, `opened(value, kind)` when it is read.
-//! Without a key both return the value itself. A sealed text begins with [`MARK`], which no JSON begins with; whether the body
+//! Two functions in the statements: `sealed(value, kind)` when something is written, `opened(value, kind)` when it is read. What
+//! every event writes is sealed before it is handed to the writer's thread. Without a key all of them return the value itself. A sealed text begins with [`MARK`], which no JSON begins with; whether the body
 //! and the query of an event are sealed can be seen from its headers. Numbers, times, states, paths, rule names, lanes and
 //! `once_per` values are not encrypted, because the statements compare them.
 
@@ -9,6 +9,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension};
@@ -37,10 +38,27 @@ pub(super) fn register(connection: &Connection, key: &Key) -> Result<()> {
 fn sealed(key: &DataKey, call: &Context) -> rusqlite::Result<Value> {
     let kind = call.get_raw(1).as_str()?;
     Ok(match call.get_raw(0) {
-        ValueRef::Text(text) => Value::Text(MARK.to_owned() + &STANDARD_NO_PAD.encode(key.seal(text, kind))),
+        ValueRef::Text(text) => Value::Text(sealed_text(key, text, kind)),
         ValueRef::Blob(bytes) => Value::Blob(key.seal(bytes, kind)),
         _ => call.get(0)?,
     })
+}
+
+fn sealed_text(key: &DataKey, text: &[u8], kind: &str) -> String {
+    MARK.to_owned() + &STANDARD_NO_PAD.encode(key.seal(text, kind))
+}
+
+/// What is stored for a text.
+pub(super) fn seal_text(key: &Key, text: String, kind: &str) -> String {
+    match key {
+        Some(key) => sealed_text(key, text.as_bytes(), kind),
+        None => text,
+    }
+}
+
+/// What is stored for bytes.
+pub(super) fn seal_bytes(key: &Key, bytes: &Bytes, kind: &str) -> Bytes {
+    key.as_ref().map_or_else(|| bytes.clone(), |key| key.seal(bytes, kind).into())
 }
 
 /// A text without the mark was stored before there was a key. What cannot be opened is returned as it is, so that only its own

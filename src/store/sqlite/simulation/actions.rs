@@ -18,17 +18,9 @@ impl Simulation {
         let deliveries = key.iter().map(|key| Delivery { key: key.clone(), remembered: DAY }).collect();
         let (taken, is_vouched) = (self.dice.one_in(2), self.dice.one_in(2));
         let runs = vec![run; 1 + self.dice.roll(2) as usize];
-        let job = Job::accept(std::sync::Arc::new(Accept {
-            claim: None,
-            event: event.into(),
-            runs,
-            deliveries,
-            is_vouched,
-            ruleset: 1,
-            status: 200,
-            decided: Vec::new(),
-            taken,
-        }));
+        let accept =
+            Accept { claim: None, event: event.into(), runs, deliveries, is_vouched, ruleset: 1, status: 200, decided: Vec::new(), taken };
+        let job = Job::accept(std::sync::Arc::new(accept), &None);
         let mut told = self.commit(&job);
         let was_done = matches!(told, Committed::Unknown);
         if was_done && self.dice.one_in(2) {
@@ -221,7 +213,7 @@ impl Simulation {
             self.held_runs.push(HeldRun { run: next, unrecorded: None, is_result_unknown: false });
             return;
         };
-        match self.commit(&Job::record(record.clone())) {
+        match self.commit(&Job::record(record.clone(), &None)) {
             Committed::Did(Reply::Recorded(Recorded::Recorded)) => self.recorded(&record, next, is_result_unknown),
             // A record that was already made with unknown outcome gives nothing, or the same again.
             Committed::Did(Reply::Recorded(Recorded::LeaseLost)) => {
@@ -316,14 +308,14 @@ impl Simulation {
             });
             let transaction = self.sql.transaction().unwrap();
             assert!(!owner.is_current(&transaction).unwrap());
-            let (job, changes) = (Job::record(record), transaction.total_changes());
+            let (job, changes) = (Job::record(record, &None), transaction.total_changes());
             assert!(matches!(job.refused(), Ok(Reply::Recorded(Recorded::LeaseLost))));
             // Once another owner has the run, not even the record itself would find it, as in a store with many owners.
             let theirs = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2";
             if transaction.prepare(theirs).unwrap().exists([held.run.id, owner.epoch]).unwrap() {
                 continue;
             }
-            let kept = job.run(&transaction, &owner).unwrap();
+            let kept = job.run(&transaction, &mut Statements::of(&transaction), &owner).unwrap();
             assert!(matches!(kept, Reply::Recorded(Recorded::LeaseLost)), "a lost lease was recorded");
             assert_eq!(transaction.total_changes(), changes, "a lost lease changed something");
         }

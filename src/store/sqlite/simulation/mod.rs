@@ -20,6 +20,7 @@ use super::owner::Owner;
 use super::reply::Reply;
 use super::rows::{MOST_RUNS, range};
 use super::sealing;
+use super::statements::Statements;
 use super::tables;
 use crate::model::event::{Event, EventId};
 use crate::model::outcome::{Outcome, Success};
@@ -139,7 +140,7 @@ impl Simulation {
     fn commit(&mut self, job: &Job) -> Committed {
         let transaction = self.sql.transaction().unwrap();
         assert!(self.owner.is_current(&transaction).unwrap());
-        let kept = job.run(&transaction, &self.owner).unwrap();
+        let kept = job.run(&transaction, &mut Statements::of(&transaction), &self.owner).unwrap();
         if !self.no_faults && self.dice.one_in(12) {
             return Committed::Failed;
         }
