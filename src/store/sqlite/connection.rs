@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failures::error;
@@ -42,6 +43,8 @@ pub(super) fn connect(data: &Path, create: bool, key: &Key) -> Result<Connection
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;";
     connection.execute_batch(settings).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Otherwise SQLite may prepare a statement again whenever a value is bound, to plan for that value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
     sealing::register(&connection, key)?;
     search::register(&connection).map_err(error)?;
     Ok(connection)

@@ -120,15 +120,39 @@ impl Owner {
     /// Makes a run this owner's, and reads it with its event.
     fn take(&self, sql: &Transaction, run: RunId) -> Sql<Option<(Run, Unread)>> {
         sql.prepare_cached("UPDATE pending SET owner = ?2, turn = turn + 1 WHERE id = ?1")?.execute(params![run, self.epoch])?;
-        let text = format!("SELECT {PENDING}, {EVENT} FROM pending p JOIN event e ON e.seq = p.event WHERE p.id = ?1");
         let both = |r: &Row| {
             let event = read_unread(r, RUN_COLUMNS)?;
             Ok((read_run(r, event.event().id, State::Waiting)?, event))
         };
-        let mut found = sql.prepare_cached(&text)?.query_row([run], both).optional()?;
+        let mut found = sql.prepare_cached(&taken())?.query_row([run], both).optional()?;
         if let Some((run, _)) = &mut found {
             saved_of(sql, run)?;
         }
         Ok(found)
+    }
+}
+
+/// The statement that reads a run with its event.
+fn taken() -> String {
+    format!("SELECT {PENDING}, {EVENT} FROM pending p JOIN event e ON e.seq = p.event WHERE p.id = ?1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::connect;
+    use super::super::tables::migrate;
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    #[test]
+    fn what_reads_runs_is_prepared_only_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = connect(folder.path(), true, &None).unwrap();
+        migrate(&mut connection).unwrap();
+        let mut statement = connection.prepare(&taken()).unwrap();
+        for run in 0..5 {
+            assert!(!statement.exists([run]).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
     }
 }
