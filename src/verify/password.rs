@@ -53,8 +53,9 @@ impl Scheme for Bearer {
         "bearer"
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
-        if let (Node::Text(text), Some(raw)) = (item.node, item.raw())
+        if let Node::Text(text) = item.node
             && text.starts_with("Bearer ")
+            && let Some(raw) = item.raw()
         {
             let draft = item.problem("`bearer:` expects the word `Bearer` itself, so it is not a part of the secret");
             draft.label("write only what follows it").write(&raw.replacen("Bearer ", "", 1)).add();

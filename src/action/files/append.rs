@@ -114,8 +114,12 @@ pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
 
 /// Whether folders are separated by `\`, as on Windows; in double quotes, some of these have become other characters. Reported.
 fn is_with_backslashes(item: &Item) -> bool {
-    let Some(raw) = item.raw().filter(|raw| raw.contains('\\') && !raw.contains("{{")) else { return false };
     let Node::Text(text) = item.node else { return false };
+    // Finding out how it is written costs a walk through the file.
+    if !text.contains(|c: char| c == '\\' || c.is_control()) {
+        return false;
+    }
+    let Some(raw) = item.raw().filter(|raw| raw.contains('\\') && !raw.contains("{{")) else { return false };
     let message = match text.chars().any(char::is_control) {
         true => "in double quotes, `\\` and the character after it are one special character",
         false if text.contains('\\') => "folders in a file name are separated by `/`, not by `\\`",

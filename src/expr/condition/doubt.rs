@@ -103,7 +103,8 @@ fn doubtful(item: &Item, text: &str) -> Option<Doubt> {
     if meant::is_grouped(text) && !item.is_quoted() {
         return say("this is not a number", "write the number with a point before its decimals, and nothing between the thousands", None);
     }
-    let number = if text.len() <= 12 && !item.is_quoted() { meant::number(text) } else { None };
+    // Text that is a number as it stands is in quotes. For all other text, finding that out costs a walk through the file.
+    let number = meant::number(text).filter(|number| number != text && text.len() <= 12 && !item.is_quoted());
     number.and_then(|ours| say("this is not a number", "put it in quotes if it is text", Some(ours)))
 }
 
