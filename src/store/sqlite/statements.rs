@@ -1,9 +1,7 @@
 //! SQLite: the statements that every event needs, each prepared once. Finding a statement by its text in a cache, and clearing
 //! it afterwards, costs about as much as running it. All others are found by their text (`prepare_cached`).
 
-use rusqlite::{Connection, Params, Statement};
-
-use super::rows::Sql;
+use rusqlite::{Connection, Params, Result, Statement};
 
 /// One of the statements that every event needs.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +47,7 @@ impl<'c> Statements<'c> {
     }
 
     /// Executes a statement, and returns how many rows it has changed. The values stay in memory until the next time.
-    pub(super) fn execute(&mut self, which: Hot, params: impl Params) -> Sql<usize> {
+    pub(super) fn execute(&mut self, which: Hot, params: impl Params) -> Result<usize> {
         let kept = &mut self.kept[which as usize];
         let statement = match kept {
             Some(statement) => statement,
