@@ -9,13 +9,13 @@ use super::address::{self, Address};
 use super::bounds::Bounds;
 use super::by_itself;
 use super::compile::{self, Origin};
-use super::connections;
+use super::connections::{self, ReadConnection};
 use super::files;
 use super::foreign;
 use super::ruleset::Ruleset;
 use super::senders;
 use super::when;
-use crate::action::connections::{Connection, Connections};
+use crate::action::connections::Connections;
 use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::model::hash::hash;
@@ -48,8 +48,8 @@ struct Gathered<'a> {
     addresses: Vec<(Address, Item<'a>)>,
     /// Entries whose route could be read, valid or not.
     entries: Vec<(Route, Item<'a>)>,
-    /// By name; `None` if they could not be read.
-    connections: BTreeMap<String, (Option<Connection>, Item<'a>)>,
+    /// By name.
+    connections: BTreeMap<String, ReadConnection<'a>>,
     bounds: Bounds,
 }
 
@@ -120,7 +120,7 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
         unique_names(&all);
     }
     let Gathered { rules, addresses, entries, connections, .. } = all;
-    let connections = Connections::new(connections.into_iter().filter_map(|(name, (connection, _))| Some((name, connection?))));
+    let connections = Connections::new(connections.into_iter().filter_map(|(name, read)| Some((name, read.connection?))));
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
     // An address with only disabled rules does not exist.

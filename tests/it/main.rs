@@ -2,6 +2,7 @@
 //! would name; `harness` contains what they all use.
 
 mod access;
+mod accounts;
 mod answers;
 mod audit;
 mod bodies;
