@@ -74,23 +74,24 @@ impl Accounts {
         }
         let Payload::Bytes(body) = &call.body else { return Err("a form with files cannot be signed".to_owned()) };
         let (body, id) = (body.clone(), context.idempotency_key());
-        let unsigned = |call: &Call, sign: &dyn Fn(&UnsignedCall) -> Result<Vec<(String, String)>, String>| {
-            let Call { method, url, headers, .. } = call;
-            sign(&UnsignedCall { method, url, headers, body: &body, id: &id, at: context.at })
-        };
         if let Some(signer) = &self.signer {
-            let added = unsigned(call, &|unsigned| signer.headers(unsigned))?;
+            let added = signer.headers(&unsigned(call, &body, &id, context))?;
             added.into_iter().for_each(|(name, value)| replace(&mut call.headers, &name, value));
         }
         if let Some((_, connection)) = &self.login
             && let Connection::Aws(key) = &**connection
         {
             call.url = aws::address(&call.url);
-            let added = unsigned(call, &|unsigned| Ok(aws::headers(key, unsigned)))?;
+            let added = aws::headers(key, &unsigned(call, &body, &id, context));
             added.into_iter().for_each(|(name, value)| replace(&mut call.headers, &name, value));
         }
         Ok(())
     }
+}
+
+fn unsigned<'a>(call: &'a Call, body: &'a [u8], id: &'a str, context: &AttemptContext) -> UnsignedCall<'a> {
+    let Call { method, url, headers, .. } = call;
+    UnsignedCall { method, url, headers, body, id, at: context.at }
 }
 
 fn replace(headers: &mut Vec<(String, String)>, name: &str, value: String) {
