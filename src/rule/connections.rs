@@ -37,8 +37,20 @@ pub struct ReadConnection<'a> {
     item: Item<'a>,
 }
 
+/// The connections that rules use, each with whether any of these rules is enabled.
+pub fn used<'r>(rules: impl Iterator<Item = &'r Rule>) -> BTreeMap<String, bool> {
+    let mut used = BTreeMap::new();
+    for rule in rules {
+        let of_rule = rule.steps.iter().filter_map(|step| step.action.as_ref()?.uses());
+        for (name, _) in of_rule.flat_map(|used| used.names) {
+            *used.entry(name.to_owned()).or_default() |= rule.enabled;
+        }
+    }
+    used
+}
+
 /// Reads the connections of one file; those of other files are in `known`, with where they are.
-pub fn read<'a>(item: &Item<'a>, lookup: &Resolver, known: &mut BTreeMap<String, ReadConnection<'a>>) {
+pub fn read<'a>(item: &Item<'a>, lookup: &Resolver, used: &BTreeMap<String, bool>, known: &mut BTreeMap<String, ReadConnection<'a>>) {
     for (name, entry) in item.entries("`connections:`").unwrap_or_default() {
         if let Some(ReadConnection { item: first, .. }) = known.get(&name) {
             let line = first.line_of(&first.path).map_or(String::new(), |line| format!(", line {line}"));
@@ -50,17 +62,18 @@ pub fn read<'a>(item: &Item<'a>, lookup: &Resolver, known: &mut BTreeMap<String,
             continue;
         }
         let way = WAYS.into_iter().find(|way| entry.node.has(way.key));
-        let connection = one(&entry, way, lookup);
+        let mut names = Names::new(lookup);
+        names.disabled = used.get(&name) == Some(&false);
+        let connection = one(&entry, way, &names);
         known.insert(name, ReadConnection { way, connection, item: entry });
     }
 }
 
-fn one(item: &Item, way: Option<Way>, lookup: &Resolver) -> Option<Connection> {
+fn one(item: &Item, way: Option<Way>, known: &Names) -> Option<Connection> {
     if let Node::Text(_) = item.node {
         item.problem("a connection says what it is").label("write for example { smtp: smtps://mail.example.com, … }").add();
         return None;
     }
-    let known = Names::new(lookup);
     let mut fields = item.fields("a connection")?;
     let others = WAYS.into_iter().filter(|other| Some(*other) != way);
     if let Some((first, second)) = way.zip(others.clone().find(|other| fields.has(other.key))) {
@@ -70,10 +83,10 @@ fn one(item: &Item, way: Option<Way>, lookup: &Resolver) -> Option<Connection> {
     }
     let own = way.and_then(|way| fields.may(way.key));
     let connection = match (way.map(|way| way.key), &own) {
-        (Some("smtp"), Some(smtp)) => read_smtp(smtp, &mut fields, &known).map(Connection::Smtp),
-        (Some("oauth2"), Some(oauth2)) => read_oauth2(oauth2, &known).map(|oauth2| Connection::OAuth2(Box::new(oauth2))),
-        (Some("aws"), Some(aws)) => read_aws(aws, &known).map(Connection::Aws),
-        (Some("signs"), Some(signs)) => read_signs(signs, &known).map(Connection::Signs),
+        (Some("smtp"), Some(smtp)) => read_smtp(smtp, &mut fields, known).map(Connection::Smtp),
+        (Some("oauth2"), Some(oauth2)) => read_oauth2(oauth2, known).map(|oauth2| Connection::OAuth2(Box::new(oauth2))),
+        (Some("aws"), Some(aws)) => read_aws(aws, known).map(Connection::Aws),
+        (Some("signs"), Some(signs)) => read_signs(signs, known).map(Connection::Signs),
         _ => {
             let is_clear = way.is_some() || fields.left().any(|key| !CONNECTION.iter().any(|word| word.name == key));
             CONNECTION.iter().for_each(|word| drop(fields.may(word.name)));

@@ -1,5 +1,5 @@
-//! `using:` of calls, with real servers: accounts whose tokens are fetched and renewed (`oauth2:`), calls that are signed (`signs:`,
-//! `aws:`), and what nobody ever sees of them.
+//! `using:` of calls, with real servers: accounts whose tokens are fetched, renewed and saved (`oauth2:`), and what nobody ever sees
+//! of them.
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::{digest, hmac};
 
 use crate::harness::{Doorbell, Setup, Target, json, until};
 
@@ -342,133 +341,67 @@ fn a_refresh_token_that_could_not_be_saved_is_not_asked_for() {
     assert_eq!(tokens.server.calls().len(), 1);
 }
 
-const SIGNED: &str = "webhooks:\n  /a: { verify: none }\nconnections:\n  partner: { signs: { standard_webhooks: \"{{ secret.PARTNER }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - post: http://API/in?x=ü\n        json: { text: \"{{ body.text }}\" }\n        using: partner\n";
-
 #[test]
-fn another_doorbell_accepts_what_is_signed_and_nothing_that_was_changed() {
-    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let receiver = Setup::with(
-        "webhooks:\n  /in: { verify: { standard_webhooks: \"{{ secret.OURS }}\" } }\nrules:\n  A:\n    when: { webhook: /in }\n    then:\n      - append: got.txt\n        text: \"{{ body.text }} {{ header.webhook-id }}\"\n",
-    )
-    .env("OURS", secret);
-    let receiving = receiver.serve();
-    let sender = Setup::with(&SIGNED.replace("API", &receiving.address)).env("PARTNER", secret);
-    let doorbell = sender.serve();
-    let event = doorbell.deliver("/a", "{\"text\":\"Grüße\"}");
-    let shown = said(&sender, &event);
-    assert!(shown.contains("✓ A"), "{shown}");
-    until("it has arrived", || receiver.output("got.txt").starts_with("Grüße "));
-    drop(doorbell);
-    // The id is the idempotency key, and the time that of the try.
-    let target = Target::new(&[&json(503, ""), &json(200, "{}")]);
-    sender.write("rules/rules.yaml", &SIGNED.replace("API", &target.address).replace("using", "first_wait: 1 second\n        using"));
-    let doorbell = sender.serve();
-    assert!(said(&sender, &doorbell.deliver("/a", "{\"text\":\"b\"}")).contains("✓ A"));
-    let calls = target.calls();
-    for call in &calls {
-        assert_eq!(call.header("webhook-id"), call.header("idempotency-key"));
-        assert!(call.header("webhook-signature").starts_with("v1,"));
-    }
-    assert_eq!(calls[0].header("webhook-id"), calls[1].header("webhook-id"));
-    assert_ne!(calls[0].header("webhook-timestamp"), calls[1].header("webhook-timestamp"));
-    let send = |call: &crate::harness::ReceivedCall, body: &str| {
-        let headers: Vec<(&str, &str)> =
-            call.headers.iter().filter(|(n, _)| n.starts_with("webhook-")).map(|(n, v)| (&**n, &**v)).collect();
-        receiving.send("POST", "/in", &headers, body.as_bytes()).status
-    };
-    assert_eq!(send(&calls[1], &calls[1].body.replace('b', "c")), 401);
-    assert_eq!(send(&calls[1], &calls[1].body), 200);
-}
-
-#[test]
-fn one_connection_logs_in_and_another_one_signs() {
+fn a_refresh_token_that_the_disk_does_not_take_is_saved_before_anything_else() {
     let api = Target::new(&[&json(200, "{\"said\":\"yes\"}")]);
-    let tokens = Target::new(&[&token("t0ken", "")]);
-    let setup = setup(&api, &tokens, "").env("PARTNER", "shared-s3cr3t");
-    setup.write(
-        "rules/more.yaml",
-        "connections:\n  seal:\n    signs:\n      custom:\n        secret: \"{{ secret.PARTNER }}\"\n        algorithm: hmac-sha256\n        signature: { from: \"header:X-Seal\", format: \"t={ts},v1={sig}\" }\n        signed: \"{ts}.{header:Authorization}.{body}\"\n        timestamp: { from: signature }\n",
-    );
-    setup.write("rules/rules.yaml", &RULES.replace("API", &api.address).replace("using: crm", "using: [seal, crm]"));
+    // While the server answers, the folder goes away.
+    let folder = Arc::new(Mutex::new(std::path::PathBuf::new()));
+    let there = folder.clone();
+    let tokens = Target::answering(move |_, _| {
+        let folder = there.lock().unwrap();
+        std::fs::remove_dir_all(&*folder).unwrap();
+        std::fs::write(&*folder, "").unwrap();
+        token("t0ken-1", ",\"refresh_token\":\"r3fresh-1\"")
+    });
+    let setup = setup(&api, &tokens, REFRESH).env("CRM_REFRESH", "first-r3fresh");
+    *folder.lock().unwrap() = setup.path("data/tokens");
     let doorbell = setup.serve();
-    assert!(said(&setup, &doorbell.deliver("/a", "{\"n\":1}")).contains("✓ A"));
-    let call = api.calls().remove(0);
-    assert_eq!(call.header("authorization"), "Bearer t0ken");
-    let (time, signature) = call.header("x-seal").strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"shared-s3cr3t"), format!("{time}.Bearer t0ken.{{\"n\":1}}").as_bytes());
-    assert_eq!(signature, hex(tag.as_ref()));
-    let shown = setup.printed(&["connections", "--online", "--allow-network", "127.0.0.0/8"]);
-    assert!(shown.contains("seal  signatures: a custom scheme\n  used by: A\n  is not tried, because it only signs calls\n"), "{shown}");
-    let list: serde_json::Value = serde_json::from_str(&setup.printed(&["connections", "--json"])).unwrap();
-    assert_eq!((&list[1]["name"], &list[1]["kind"], &list[1]["server"]), (&"seal".into(), &"signatures".into(), &"a custom scheme".into()));
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The signature of a call as AWS makes it, from what arrived.
-fn aws_signature(call: &crate::harness::ReceivedCall, secret: &str) -> String {
-    let sha256 = |text: &str| hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-    let authorization = call.header("authorization");
-    let part = |name: &str| authorization.split(['=', ' ', ',']).skip_while(|part| *part != name).nth(1).unwrap();
-    let scope = part("Credential").split_once('/').unwrap().1;
-    let names = part("SignedHeaders");
-    let headers: String = names.split(';').map(|name| format!("{name}:{}\n", call.header(name))).collect();
-    let target = call.line.split(' ').nth(1).unwrap();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let method = call.line.split(' ').next().unwrap();
-    let request = format!("{method}\n{path}\n{query}\n{headers}\n{names}\n{}", sha256(&call.body));
-    let text = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", call.header("x-amz-date"), sha256(&request));
-    let tag = |key: &[u8], text: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec();
-    let key = scope.split('/').fold(format!("AWS4{secret}").into_bytes(), |key, part| tag(&key, part));
-    hex(&tag(&key, &text))
+    let event = doorbell.deliver("/a", "{\"n\":1}");
+    until("it says why it waits", || {
+        setup.printed(&["explain", &event]).contains("crm: the new refresh token cannot be saved in data/tokens")
+    });
+    assert!(api.calls().is_empty(), "the token is not used before");
+    std::fs::remove_file(setup.path("data/tokens")).unwrap();
+    assert!(said(&setup, &event).contains("✓ A"));
+    assert_eq!((tokens.calls().len(), api.calls()[0].header("authorization")), (1, "Bearer t0ken-1"));
+    assert!(stored(&setup)[0].1.contains("r3fresh-1"));
 }
 
 #[test]
-fn a_call_to_aws_is_signed_with_its_query_its_body_and_its_session() {
-    let api = Target::new(&[&json(200, "{}")]);
-    let setup = Setup::with(&format!(
-        "webhooks:\n  /a: {{ verify: none }}\nconnections:\n  queue:\n    aws:\n      region: eu-central-1\n      service: sqs\n      access_key_id: AKIDEXAMPLE\n      secret_access_key: \"{{{{ secret.AWS }}}}\"\n      session_token: \"{{{{ secret.SESSION }}}}\"\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: http://{}/1234/orders\n        query: {{ b: x y, a: \"{{{{ body.n }}}}\" }}\n        form: {{ Action: SendMessage, MessageBody: \"{{{{ body.n }}}} +ü\" }}\n        using: queue\n",
-        api.address
-    ))
-    .env("AWS", "wJalrXUtnFEMI/K7MDENG")
-    .env("SESSION", "s3ssion-token");
-    let doorbell = setup.serve();
-    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":\"1*\"}"));
-    assert!(shown.contains("✓ A"), "{shown}");
-    let call = api.calls().remove(0);
-    assert_eq!(call.line, "POST /1234/orders?a=1%2A&b=x%20y HTTP/1.1");
-    assert_eq!(call.header("x-amz-security-token"), "s3ssion-token");
-    let authorization = call.header("authorization");
+fn a_connection_that_only_disabled_rules_use_needs_no_secrets() {
+    let rules = |enabled: &str| {
+        format!(
+            "webhooks:\n  /a: {{ verify: none }}\nconnections:\n  crm: {{ oauth2: {{ token_url: https://login.example.com/token, client_id: shop, client_secret: \"{{{{ secret.NOT_SET }}}}\" }} }}\nrules:\n  A:\n    {enabled}when: {{ webhook: /a }}\n    then: [{{ post: https://api.example.com, using: crm }}]\n"
+        )
+    };
+    let setup = Setup::with(&rules(""));
+    assert!(setup.printed(&["check"]).contains("error: the secret NOT_SET is not set"));
+    setup.write("rules/rules.yaml", &rules("enabled: false\n    "));
+    let shown = setup.printed(&["check"]);
     assert!(
-        authorization.contains("SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token, "),
-        "{authorization}"
+        shown.contains("the secret NOT_SET is not set; this rule is switched off") && shown.ends_with(": valid, with 1 note\n"),
+        "{shown}"
     );
-    assert!(authorization.ends_with(&format!("Signature={}", aws_signature(&call, "wJalrXUtnFEMI/K7MDENG"))), "{authorization}");
-    let shown = setup.printed(&["connections"]);
-    assert_eq!(shown, "queue  AWS: sqs in eu-central-1\n  used by: A\n\n");
 }
 
 #[test]
-fn a_call_whose_connection_was_removed_waits_for_it() {
-    let api = Target::new(&[&json(503, ""), &json(200, "{\"said\":\"yes\"}")]);
-    let tokens = Target::new(&[&token("t0ken", "")]);
-    let setup = setup(&api, &tokens, "");
+fn a_call_whose_connection_was_removed_waits_for_it_and_uses_that_of_today() {
+    let away = Target::new(&[&json(503, "")]);
+    let api = Target::new(&[&json(200, "{\"said\":\"yes\"}")]);
+    let (old, new) = (Target::new(&[&token("old-t0ken", "")]), Target::new(&[&token("new-t0ken", "")]));
+    let setup = setup(&away, &old, "");
     let doorbell = setup.serve();
     let event = doorbell.deliver("/a", "{\"n\":1}");
     until("it is tried again", || setup.printed(&["explain", &event]).contains("retry"));
-    if api.calls().len() < 2 {
-        setup.write("rules/connections.yaml", "connections: { other: { smtp: smtps://mail.example.com, from: a@example.com } }\n");
-        setup.write(
-            "rules/rules.yaml",
-            "webhooks:\n  /b: { verify: none }\nrules:\n  B:\n    when: { webhook: /b }\n    then: [{ log: x }]\n",
-        );
-        doorbell.reload();
-        write(&setup, &api, &tokens, "");
-        doorbell.reload();
-    }
-    assert!(said(&setup, &event).contains("✓ A"));
+    setup.write("rules/connections.yaml", "connections: { other: { smtp: smtps://mail.example.com, from: a@example.com } }\n");
+    setup.write("rules/rules.yaml", "webhooks:\n  /b: { verify: none }\nrules:\n  B:\n    when: { webhook: /b }\n    then: [{ log: x }]\n");
+    doorbell.reload();
+    until("it waits", || setup.printed(&["explain", &event]).contains("the connection `crm` is not in the rule files any more"));
+    // Its own rule is finished as it was when the event came, with the connection of today.
+    write(&setup, &api, &new, "");
+    doorbell.reload();
+    until("it has the new token", || away.calls().last().is_some_and(|call| call.header("authorization") == "Bearer new-t0ken"));
+    assert_eq!((old.calls().len(), new.calls().len()), (1, 1));
 }
 
 #[test]

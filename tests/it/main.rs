@@ -72,6 +72,7 @@ mod schema;
 mod secrets;
 mod senders;
 mod sentences;
+mod signed_calls;
 mod silences;
 mod spreadsheets;
 mod stored_events;

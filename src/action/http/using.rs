@@ -18,6 +18,8 @@ use crate::yaml::locate::Path;
 
 /// How long a run waits before it looks again whether its connection can be used.
 const GONE: Duration = Duration::from_secs(10);
+/// The same where somebody has to look after the account: many runs may wait for that, and for long.
+const UNTIL_SOMEBODY_CAME: Duration = Duration::from_secs(30);
 
 pub(super) const USING: Word = Word {
     name: "using",
@@ -151,7 +153,7 @@ fn without_token(name: &str, no: NoToken) -> Outcome {
     match no {
         NoToken::Later(why, not_before, status) => Outcome::Retry { why: said(why), not_before, status, receipt: None },
         NoToken::Never(why) => Outcome::failed(said(why)),
-        NoToken::WantsPerson(why) => Outcome::Paused { why: said(why), wait: GONE },
+        NoToken::WantsPerson(why) => Outcome::Paused { why: said(why), wait: UNTIL_SOMEBODY_CAME },
         NoToken::Resting(why, wait) => Outcome::Paused { why: said(why), wait },
         NoToken::Crowded(wait) => Outcome::Deferred(wait),
     }
