@@ -259,7 +259,7 @@ fn an_account_that_was_closed_holds_its_runs_until_somebody_logs_in_again() {
     let tokens = Rotating::new("right-r3fresh");
     let setup = setup(&api, &tokens.server, REFRESH);
     setup.write(".env", "CRM_REFRESH=wrong-r3fresh\n");
-    let doorbell = setup.serve_with(&["--env-file", ".env"]);
+    let doorbell = setup.serve_with_console(&["--env-file", ".env"]);
     let events: Vec<String> = (0..3).map(|n| doorbell.deliver("/a", &format!("{{\"n\":{n}}}"))).collect();
     let why = "crm: 127.0.0.1 answered 400 (invalid_grant: the token was used); get a new refresh token and set it";
     for event in &events {
@@ -269,6 +269,9 @@ fn an_account_that_was_closed_holds_its_runs_until_somebody_logs_in_again() {
     until("it is logged", || doorbell.logged("connection needs somebody to look after it, and what uses it waits"));
     let health = setup.printed(&["health", "--listen", &doorbell.address]);
     assert!(health.contains("the connection crm needs somebody to look after it: 127.0.0.1 answered 400 (invalid_grant"), "{health}");
+    let visitor = setup.visitor();
+    let page = visitor.get("/").body;
+    assert!(page.contains("needs somebody to look after it.") && page.contains("get a new refresh token and set it"), "{page}");
     assert!(api.calls().is_empty());
     setup.write(".env", "CRM_REFRESH=right-r3fresh\n");
     doorbell.reload();
@@ -277,6 +280,7 @@ fn an_account_that_was_closed_holds_its_runs_until_somebody_logs_in_again() {
     }
     let health = setup.printed(&["health", "--listen", &doorbell.address]);
     assert!(!health.contains("look after"), "{health}");
+    assert!(!visitor.get("/").body.contains("look after"));
     assert!(!log(&doorbell).contains("r3fresh"));
 }
 
