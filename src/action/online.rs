@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::accounts::exchange::NoToken;
 use super::accounts::tokens::Tokens;
 use super::connections::Connection;
-use super::http::client::Net;
 
 /// How long a server has to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,10 +19,10 @@ pub enum Tried {
     OnlySigns,
 }
 
-pub async fn try_out(net: &Net, tokens: &Arc<Tokens>, name: &str, connection: &Connection) -> Tried {
+pub async fn try_out(tokens: &Arc<Tokens>, name: &str, connection: &Connection) -> Tried {
     let tried = match connection {
         #[cfg(feature = "email")]
-        Connection::Smtp(smtp) => super::email::server::try_out(net, smtp, PATIENCE).await,
+        Connection::Smtp(smtp) => super::email::server::try_out(tokens.net(), smtp, PATIENCE).await,
         #[cfg(not(feature = "email"))]
         Connection::Smtp(_) => Err("this Doorbell was built without e-mail".to_owned()),
         Connection::OAuth2(account) => match tokens.token(name, account, None, PATIENCE).await {

@@ -68,8 +68,8 @@ impl ListConnections {
 pub fn try_all(ruleset: &Ruleset, options: &LoadOptions, trust: &Trust, data: &Data) -> anyhow::Result<Vec<ListedConnection>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let net = Arc::new(Net::new(options.allowed(), 8, 8).trusting(trust.own_ca()?));
-    let tokens = Tokens::new(net.clone(), RefreshTokens::of(&data.data, data.key()?));
-    Ok(runtime.block_on(tried(ruleset, &net, &tokens)))
+    let tokens = Tokens::new(net, RefreshTokens::of(&data.data, data.key()?));
+    Ok(runtime.block_on(tried(ruleset, &tokens)))
 }
 
 /// Whether it works, if it was tried.

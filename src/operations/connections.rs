@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::action::accounts::tokens::Tokens;
 use crate::action::connections::Connection;
-use crate::action::http::client::Net;
 use crate::action::online::{Tried, try_out};
 use crate::rule::ruleset::Ruleset;
 
@@ -63,11 +62,11 @@ pub fn listed(ruleset: &Ruleset) -> Vec<ListedConnection> {
 }
 
 /// The same, after each was tried: connected, encrypted and logged in; nothing is sent.
-pub async fn tried(ruleset: &Ruleset, net: &Net, tokens: &Arc<Tokens>) -> Vec<ListedConnection> {
+pub async fn tried(ruleset: &Ruleset, tokens: &Arc<Tokens>) -> Vec<ListedConnection> {
     let mut all = listed(ruleset);
     for one in &mut all {
         let Some(connection) = ruleset.connections.get(&one.name) else { continue };
-        one.online = Some(match try_out(net, tokens, &one.name, connection).await {
+        one.online = Some(match try_out(tokens, &one.name, connection).await {
             Tried::Works => Online::Works,
             Tried::Fails(why) => Online::Fails(ruleset.vault.strike(&why)),
             Tried::OnlySigns => Online::NotTried,

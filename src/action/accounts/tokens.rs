@@ -75,6 +75,11 @@ impl Tokens {
         Arc::new(Self { net, stored, accounts: Mutex::default() })
     }
 
+    /// The connections that tokens are fetched over.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
     /// The token of an account, and whether it is new. `refused` is one that was not accepted any more.
     pub async fn token(
         self: &Arc<Self>,
