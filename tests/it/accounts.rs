@@ -122,6 +122,33 @@ fn a_new_token_that_is_not_accepted_either_makes_the_step_fail() {
 }
 
 #[test]
+fn files_are_sent_and_saved_whole_when_a_token_is_renewed_on_the_way() {
+    let tokens = Target::answering(|_, number| token(&format!("t0ken-{number}"), ""));
+    // A token is not accepted any more when it is used for the second time.
+    let api = Target::answering(|call, number| match number {
+        1 => json(401, "{\"error\":\"expired\"}"),
+        3 => json(401, "{\"error\":\"expired\"}"),
+        _ => json(200, &format!("{{\"line\":\"{}\",\"size\":{}}}", call.line, call.body.len())),
+    });
+    let setup = setup(&api, &tokens, "");
+    let rules = format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - get: http://{0}/one\n        using: crm\n      - get: http://{0}/two\n        to_file: two.json\n        using: crm\n      - post: http://{0}/three\n        files: {{ it: two.json }}\n        using: crm\n",
+        api.address
+    );
+    setup.write("rules/rules.yaml", &rules);
+    let doorbell = setup.serve();
+    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":1}"));
+    assert!(shown.contains("✓ A") && !shown.contains("retry"), "{shown}");
+    assert_eq!(setup.output("two.json"), "{\"line\":\"GET /two HTTP/1.1\",\"size\":0}");
+    let calls = api.calls();
+    let sent: Vec<(&str, &str)> = calls.iter().map(|call| (call.line.split(' ').nth(1).unwrap(), call.header("authorization"))).collect();
+    let expected = ["/one 0", "/two 0", "/two 1", "/three 1", "/three 2"].map(|call| call.split_once(' ').unwrap());
+    let expected: Vec<(&str, String)> = expected.iter().map(|(path, n)| (*path, format!("Bearer t0ken-{n}"))).collect();
+    assert!(sent.iter().zip(&expected).all(|(a, b)| a.0 == b.0 && a.1 == b.1) && sent.len() == 5, "{sent:?}");
+    assert!(calls[3].body.contains("GET /two") && calls[3].body == calls[4].body);
+}
+
+#[test]
 fn nobody_sees_a_token_or_a_secret_not_even_if_a_server_repeats_it() {
     let api = Target::answering(|call, number| match number {
         0 => json(200, &format!("{{\"said\":\"{}\"}}", call.header("authorization"))),
