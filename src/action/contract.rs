@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::attempt_context::AttemptContext;
+use super::connections::Role;
 use super::memory::DryMemory;
 use super::world::World;
 use crate::body::number_text;
@@ -87,8 +88,8 @@ pub trait Action: Send + Sync {
     fn saved_parts(&self) -> &'static [&'static str] {
         &[]
     }
-    /// The connection that it uses, and where its name is written.
-    fn connection(&self) -> Option<(&str, &Path)> {
+    /// The connections that it uses, if any.
+    fn uses(&self) -> Option<ConnectionUse<'_>> {
         None
     }
     /// The file that it changes, if that is always the same one.
@@ -99,6 +100,20 @@ pub trait Action: Send + Sync {
     fn waits(&self) -> Option<Duration> {
         None
     }
+}
+
+/// How an action uses connections, and what has to be checked when all of these are known.
+#[derive(Debug, Clone)]
+pub struct ConnectionUse<'a> {
+    pub verb: &'a str,
+    /// Each name, and where it is written.
+    pub names: Vec<(&'a str, &'a Path)>,
+    /// What its connections are for; one of each at most.
+    pub takes: &'static [Role],
+    /// Where the step says itself how to log in, and in what words.
+    pub own_login: Option<(&'static str, &'a Path)>,
+    /// Where it sends files, which cannot be signed.
+    pub sends_files: Option<&'a Path>,
 }
 
 /// What an action does with a file.

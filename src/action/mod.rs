@@ -1,6 +1,7 @@
 //! What a step can do. Lists the kinds of actions, in the order of the docs; each kind has its own file, or a folder if
 //! it needs more. The other files are what kinds share.
 
+pub mod accounts;
 pub mod attempt_context;
 pub mod call_slots;
 pub mod connections;

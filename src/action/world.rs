@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accounts::tokens::Tokens;
 use super::connections::CurrentConnections;
 use super::files::writer::Files;
 use super::http::client::Net;
@@ -15,6 +16,7 @@ pub struct World {
     pub pending: Arc<PendingReplies>,
     pub memory: RuleMemory,
     pub connections: CurrentConnections,
+    pub tokens: Arc<Tokens>,
     /// Whether tries are recorded as spans of traces, so that calls name theirs.
     pub is_traced: bool,
 }

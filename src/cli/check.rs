@@ -79,7 +79,7 @@ impl Check {
         }
         let scheduled = loaded.ruleset.as_ref().map_or_else(Vec::new, |ruleset| scheduled_rules(ruleset, &[], Timestamp::now()));
         let connections = match &loaded.ruleset {
-            Some(ruleset) if self.online => try_all(ruleset, &self.load_options, &self.trust)?,
+            Some(ruleset) if self.online => try_all(ruleset, &self.load_options, &self.trust, &self.data)?,
             _ => Vec::new(),
         };
         let mut out = stdout();

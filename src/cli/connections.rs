@@ -1,12 +1,15 @@
 //! `doorbell connections`: the servers and accounts that rules use by name, and whether they work.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::ended::Ended;
-use super::settings::{LoadOptions, Rules, Secrets, Trust};
+use super::settings::{Data, LoadOptions, Rules, Secrets, Trust};
 use super::terminal::stdout;
+use crate::action::accounts::refresh_tokens::RefreshTokens;
+use crate::action::accounts::tokens::Tokens;
 use crate::action::http::client::Net;
 use crate::operations::connections::{ListedConnection, Online, listed, tried};
 use crate::problem;
@@ -24,6 +27,8 @@ pub struct ListConnections {
     #[command(flatten)]
     trust: Trust,
     #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
     rules: Rules,
 }
 
@@ -36,14 +41,17 @@ impl ListConnections {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);
         };
-        let all = if self.online { try_all(&ruleset, &self.rules.load_options, &self.trust)? } else { listed(&ruleset) };
+        let all = match self.online {
+            true => try_all(&ruleset, &self.rules.load_options, &self.trust, &self.data)?,
+            false => listed(&ruleset),
+        };
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
             return Ok(ended(&all));
         }
         for one in &all {
             let rules = if one.rules.is_empty() { "no rule".to_owned() } else { one.rules.join(", ") };
-            writeln!(out, "{}  {} at {}\n  used by: {rules}", one.name, one.kind, one.server)?;
+            writeln!(out, "{}  {}\n  used by: {rules}", one.name, one.what())?;
             if let Some(state) = state(one) {
                 writeln!(out, "  {state}")?;
             }
@@ -56,11 +64,12 @@ impl ListConnections {
     }
 }
 
-/// Tries all connections.
-pub fn try_all(ruleset: &Ruleset, options: &LoadOptions, trust: &Trust) -> anyhow::Result<Vec<ListedConnection>> {
+/// Tries all connections. A new refresh token goes into the data folder, as it does in `serve`.
+pub fn try_all(ruleset: &Ruleset, options: &LoadOptions, trust: &Trust, data: &Data) -> anyhow::Result<Vec<ListedConnection>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let net = Net::new(options.allowed(), 8, 8).trusting(trust.own_ca()?);
-    Ok(runtime.block_on(tried(ruleset, &net)))
+    let net = Arc::new(Net::new(options.allowed(), 8, 8).trusting(trust.own_ca()?));
+    let tokens = Tokens::new(net, RefreshTokens::of(&data.data, data.key()?));
+    Ok(runtime.block_on(tried(ruleset, &tokens)))
 }
 
 /// Whether it works, if it was tried.
@@ -68,6 +77,7 @@ pub fn state(one: &ListedConnection) -> Option<String> {
     one.online.as_ref().map(|online| match online {
         Online::Works => "works".to_owned(),
         Online::Fails(why) => format!("does not work: {why}"),
+        Online::NotTried => "is not tried, because it only signs calls".to_owned(),
     })
 }
 

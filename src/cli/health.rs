@@ -74,6 +74,9 @@ fn told(report: &Report) -> String {
     if !report.silent.is_empty() {
         said += &format!("; no answer from {}, so calls there are paused", report.silent.join(", "));
     }
+    for one in &report.wanting {
+        said += &format!("; the connection {} needs somebody to look after it: {}", one.connection, one.why);
+    }
     if !report.down.is_empty() {
         said += &format!("; crashed and being restarted: {}", report.down.join(", "));
     }

@@ -26,6 +26,8 @@ use super::settings::{Data, Rules, Secrets, Trust, counted, length, network};
 use super::signals::{is_set, load_again_when_asked, stop};
 use super::telemetry_options::TelemetryOptions;
 use super::terminal::stdout;
+use crate::action::accounts::refresh_tokens::RefreshTokens;
+use crate::action::accounts::tokens::Tokens;
 use crate::action::connections::CurrentConnections;
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
@@ -257,7 +259,9 @@ impl Serve {
         let current = rules.clone();
         let connections: CurrentConnections = Box::new(move || current.load().ruleset.connections.clone());
         let memory = RuleMemory::new(StoreMemory(store.clone()));
-        let world = World { net: net.clone(), files, pending: pending.clone(), memory, connections, is_traced: traces.is_some() };
+        let tokens = Tokens::new(net.clone(), RefreshTokens::of(&self.data.data, key.clone()));
+        let is_traced = traces.is_some();
+        let world = World { net: net.clone(), files, pending: pending.clone(), memory, connections, tokens: tokens.clone(), is_traced };
         let failures = Arc::new(FailureWatch::new(rules.clone()));
         let observer = Observer { counters: counters.clone(), traces: traces.clone() };
         let recorder = Recorder { store: store.clone(), observer, failures: failures.clone(), stopping: AtomicBool::new(false) };
@@ -323,6 +327,7 @@ impl Serve {
             rules: rules.clone(),
             last_edit,
             net,
+            tokens,
             supervisor: supervisor.clone(),
             commits: store.commits(),
             stopping: stopping.clone(),

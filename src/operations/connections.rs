@@ -1,10 +1,12 @@
 //! The connections of the rules: what each is, who uses it, and whether it works.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
+use crate::action::accounts::tokens::Tokens;
 use crate::action::connections::Connection;
-use crate::action::http::client::Net;
-use crate::action::online::try_out;
+use crate::action::online::{Tried, try_out};
 use crate::rule::ruleset::Ruleset;
 
 /// One connection.
@@ -12,7 +14,10 @@ use crate::rule::ruleset::Ruleset;
 pub struct ListedConnection {
     pub name: String,
     pub kind: &'static str,
+    /// Its server, or what else tells it from others of its kind.
     pub server: String,
+    #[serde(skip)]
+    joint: &'static str,
     /// The rules that use it.
     pub rules: Vec<String>,
     /// Whether it works, if it was tried: nothing, or why not.
@@ -20,25 +25,36 @@ pub struct ListedConnection {
     pub online: Option<Online>,
 }
 
+impl ListedConnection {
+    /// What it is: `e-mail (SMTP) at mail.example.com:465`.
+    pub fn what(&self) -> String {
+        format!("{}{}{}", self.kind, self.joint, self.server)
+    }
+}
+
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Online {
     Works,
     Fails(String),
+    /// It only signs calls, so there is no server to ask.
+    NotTried,
 }
 
 /// All connections, by name.
 pub fn listed(ruleset: &Ruleset) -> Vec<ListedConnection> {
     let uses = |name: &str| {
         let rules = ruleset.rules.iter().filter(|rule| {
-            rule.steps.iter().any(|step| step.action.as_ref().and_then(|a| a.connection()).is_some_and(|(used, _)| used == name))
+            let mut used = rule.steps.iter().filter_map(|step| step.action.as_ref()?.uses());
+            used.any(|used| used.names.iter().any(|(used, _)| *used == name))
         });
         rules.map(|rule| rule.name.to_string()).collect()
     };
-    let one = |(name, connection): (&str, &std::sync::Arc<Connection>)| ListedConnection {
+    let one = |(name, connection): (&str, &Arc<Connection>)| ListedConnection {
         name: name.to_owned(),
-        kind: connection.kind(),
+        kind: connection.way().name,
         server: connection.server(),
+        joint: connection.way().joint,
         rules: uses(name),
         online: None,
     };
@@ -46,13 +62,14 @@ pub fn listed(ruleset: &Ruleset) -> Vec<ListedConnection> {
 }
 
 /// The same, after each was tried: connected, encrypted and logged in; nothing is sent.
-pub async fn tried(ruleset: &Ruleset, net: &Net) -> Vec<ListedConnection> {
+pub async fn tried(ruleset: &Ruleset, tokens: &Arc<Tokens>) -> Vec<ListedConnection> {
     let mut all = listed(ruleset);
     for one in &mut all {
         let Some(connection) = ruleset.connections.get(&one.name) else { continue };
-        one.online = Some(match try_out(net, connection).await {
-            Ok(()) => Online::Works,
-            Err(why) => Online::Fails(ruleset.vault.strike(&why)),
+        one.online = Some(match try_out(tokens, &one.name, connection).await {
+            Tried::Works => Online::Works,
+            Tried::Fails(why) => Online::Fails(ruleset.vault.strike(&why)),
+            Tried::OnlySigns => Online::NotTried,
         });
     }
     all

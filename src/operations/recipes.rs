@@ -12,7 +12,7 @@ use crate::text::span;
 use crate::yaml::source::Source;
 
 /// All recipes, by file name.
-const RECIPES: [(&str, &str); 71] = [
+const RECIPES: [(&str, &str); 74] = [
     ("airtable-records-to-chat", include_str!("../../docs/recipes/airtable-records-to-chat.yaml")),
     ("alerts-in-one-message", include_str!("../../docs/recipes/alerts-in-one-message.yaml")),
     ("aws-alarms-to-chat", include_str!("../../docs/recipes/aws-alarms-to-chat.yaml")),
@@ -21,8 +21,8 @@ const RECIPES: [(&str, &str); 71] = [
     ("calcom-bookings-to-chat", include_str!("../../docs/recipes/calcom-bookings-to-chat.yaml")),
     ("calendly-bookings-to-sheet", include_str!("../../docs/recipes/calendly-bookings-to-sheet.yaml")),
     ("chat-slash-command", include_str!("../../docs/recipes/chat-slash-command.yaml")),
-    ("contact-form-by-email", include_str!("../../docs/recipes/contact-form-by-email.yaml")),
     ("contact-form", include_str!("../../docs/recipes/contact-form.yaml")),
+    ("contact-form-by-email", include_str!("../../docs/recipes/contact-form-by-email.yaml")),
     ("cron-job-missing-to-phone", include_str!("../../docs/recipes/cron-job-missing-to-phone.yaml")),
     ("customers-up-to-date", include_str!("../../docs/recipes/customers-up-to-date.yaml")),
     ("discord-slash-command", include_str!("../../docs/recipes/discord-slash-command.yaml")),
@@ -31,6 +31,7 @@ const RECIPES: [(&str, &str); 71] = [
     ("failed-rule-to-chat", include_str!("../../docs/recipes/failed-rule-to-chat.yaml")),
     ("form-to-airtable", include_str!("../../docs/recipes/form-to-airtable.yaml")),
     ("form-to-hubspot", include_str!("../../docs/recipes/form-to-hubspot.yaml")),
+    ("form-to-salesforce", include_str!("../../docs/recipes/form-to-salesforce.yaml")),
     ("github-failed-builds-to-chat", include_str!("../../docs/recipes/github-failed-builds-to-chat.yaml")),
     ("github-issues-to-notion", include_str!("../../docs/recipes/github-issues-to-notion.yaml")),
     ("github-push-to-chat", include_str!("../../docs/recipes/github-push-to-chat.yaml")),
@@ -56,6 +57,8 @@ const RECIPES: [(&str, &str); 71] = [
     ("order-items-to-rows", include_str!("../../docs/recipes/order-items-to-rows.yaml")),
     ("order-to-another-app", include_str!("../../docs/recipes/order-to-another-app.yaml")),
     ("orders-of-gold-customers-to-chat", include_str!("../../docs/recipes/orders-of-gold-customers-to-chat.yaml")),
+    ("orders-to-aws-queue", include_str!("../../docs/recipes/orders-to-aws-queue.yaml")),
+    ("orders-to-partner", include_str!("../../docs/recipes/orders-to-partner.yaml")),
     ("pagerduty-incidents-to-chat", include_str!("../../docs/recipes/pagerduty-incidents-to-chat.yaml")),
     ("paypal-payments-to-sheet", include_str!("../../docs/recipes/paypal-payments-to-sheet.yaml")),
     ("plex-dims-the-lights", include_str!("../../docs/recipes/plex-dims-the-lights.yaml")),

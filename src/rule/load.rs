@@ -9,13 +9,13 @@ use super::address::{self, Address};
 use super::bounds::Bounds;
 use super::by_itself;
 use super::compile::{self, Origin};
-use super::connections;
+use super::connections::{self, ReadConnection};
 use super::files;
 use super::foreign;
 use super::ruleset::Ruleset;
 use super::senders;
 use super::when;
-use crate::action::connections::{Connection, Connections};
+use crate::action::connections::Connections;
 use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::model::hash::hash;
@@ -48,8 +48,10 @@ struct Gathered<'a> {
     addresses: Vec<(Address, Item<'a>)>,
     /// Entries whose route could be read, valid or not.
     entries: Vec<(Route, Item<'a>)>,
-    /// By name; `None` if they could not be read.
-    connections: BTreeMap<String, (Option<Connection>, Item<'a>)>,
+    /// The `connections:` of all files.
+    unread: Vec<Item<'a>>,
+    /// By name.
+    connections: BTreeMap<String, ReadConnection<'a>>,
     bounds: Bounds,
 }
 
@@ -95,6 +97,7 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
         uses: Vec::new(),
         addresses: Vec::new(),
         entries: Vec::new(),
+        unread: Vec::new(),
         connections: BTreeMap::new(),
         bounds: Bounds::default(),
     };
@@ -109,10 +112,12 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
     // Every address that starts rules, and whether any of these rules is enabled.
     let read = all.rules.iter().filter_map(|(r, ..)| r.as_ref());
     let called: Routes<bool> = read.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), r.enabled))).collect();
-    // After the rules: an address that only disabled rules use is as disabled as they are.
+    // After the rules: an address or a connection that only disabled rules use is as disabled as they are.
     for item in &webhooks {
         read_webhooks(item, &lookup, &called, &mut all);
     }
+    let used = connections::used(all.rules.iter().filter_map(|(rule, ..)| rule.as_ref()));
+    std::mem::take(&mut all.unread).iter().for_each(|item| connections::read(item, &lookup, &used, &mut all.connections));
     // A file that cannot be read at all may contain what seems to be missing in another one.
     if problems.is_empty() && !all.bounds.exceeded {
         together(&mut all, &called, require_verify);
@@ -120,7 +125,7 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
         unique_names(&all);
     }
     let Gathered { rules, addresses, entries, connections, .. } = all;
-    let connections = Connections::new(connections.into_iter().filter_map(|(name, (connection, _))| Some((name, connection?))));
+    let connections = Connections::new(connections.into_iter().filter_map(|(name, read)| Some((name, read.connection?))));
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
     // An address with only disabled rules does not exist.
@@ -181,9 +186,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
     if let Some(zone) = fields.may("timezone") {
         when::read_zone(&zone);
     }
-    if let Some(item) = fields.may("connections") {
-        connections::read(&item, lookup, &mut all.connections);
-    }
+    all.unread.extend(fields.may("connections"));
     let (has_webhooks, has_rules) = (fields.has("webhooks") || fields.has("connections"), fields.has("rules"));
     let webhooks = fields.may("webhooks");
     if let Some(rules) = fields.may("rules") {

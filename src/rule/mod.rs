@@ -5,6 +5,7 @@
 //! all rules is in [`ruleset`].
 
 pub mod access;
+pub mod accounts;
 pub mod address;
 pub mod aliases;
 mod bounds;

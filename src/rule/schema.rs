@@ -3,13 +3,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::accounts::{AWS, OAUTH2};
 use super::connections::CONNECTION;
 use super::set::reserved_names;
 use crate::action::KINDS;
+use crate::action::connections::WAYS;
 use crate::action::files::attached::ATTACHED;
 use crate::expr::condition::read::TESTS;
 use crate::text::word::{FIELD, HEADER, NAME, Shape, Word, map};
 use crate::verify;
+use crate::verify::outgoing::SIGNS;
 
 const fn word(name: &'static str, shape: Shape, does: &'static str) -> Word {
     Word { name, shape, does }
@@ -259,6 +262,17 @@ pub fn json_schema() -> Value {
     when["anyOf"] = ["webhook", "every", "at", "cron", "failed", "silent"].iter().map(|key| json!({ "required": [key] })).collect();
     let mut attached = map(&[ATTACHED], &[]);
     attached["oneOf"] = ["file", "base64"].map(|key| json!({ "required": [key] })).to_vec().into();
+    let mut connection = map(&[CONNECTION], &[]);
+    let own = |way: &str| match way {
+        "smtp" => json!({ "required": ["smtp", "from"] }),
+        other => json!({ "required": [other], "maxProperties": 1 }),
+    };
+    connection["oneOf"] = WAYS.iter().map(|way| own(way.key)).collect();
+    let mut oauth2 = map(&[OAUTH2], &["token_url", "client_id"]);
+    oauth2["anyOf"] = ["client_secret", "refresh_token"].map(|key| json!({ "required": [key] })).to_vec().into();
+    let mut signs = map(&[SIGNS], &[]);
+    signs["minProperties"] = 1.into();
+    signs["maxProperties"] = 1.into();
     let mut file = map(&[FILE], &[]);
     file["$schema"] = "http://json-schema.org/draft-07/schema#".into();
     file["title"] = "Doorbell rules".into();
@@ -267,15 +281,18 @@ pub fn json_schema() -> Value {
         "answer": map(&[ANSWER], &[]),
         "auth": map(&[AUTH], &[]),
         "condition": condition,
-        "connection": map(&[CONNECTION], &["smtp", "from"]),
+        "aws": map(&[AWS], &["region", "service", "access_key_id", "secret_access_key"]),
+        "connection": connection,
         "effect": map(&expected, &[]),
         "files": { "anyOf": [{ "type": "string" }, attached, { "type": "array", "items": { "anyOf": [{ "type": "string" }, attached] } }] },
         "line": line,
+        "oauth2": oauth2,
         "once_per": map(&[ONCE_PER], &["value"]),
         "plain": plain,
         "reply": map(&[REPLY], &[]),
         "rule": rule,
         "send": map(&[SEND], &[]),
+        "signs": signs,
         "step": step,
         "steps": { "type": "array", "items": { "$ref": "#/definitions/step" }, "minItems": 1 },
         "test": map(&[TEST], &["name", "send", "expect"]),

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::formula::{Formula, Given};
+use super::formula::{Formula, Given, hex};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
 use super::location::Location;
 use super::token::Token;
@@ -20,6 +21,8 @@ use crate::secret::{STRUCK, Secret};
 pub(super) enum Encoding {
     Hex,
     Base64,
+    /// The same, and written in the alphabet for addresses.
+    Base64Url,
     Base64OfHex,
     /// Not encoded.
     Text,
@@ -29,7 +32,7 @@ impl Encoding {
     pub(super) const WORDS: [(&str, Self); 5] = [
         ("hex", Self::Hex),
         ("base64", Self::Base64),
-        ("base64url", Self::Base64),
+        ("base64url", Self::Base64Url),
         ("base64-of-hex", Self::Base64OfHex),
         ("text", Self::Text),
     ];
@@ -37,9 +40,19 @@ impl Encoding {
     fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
             Encoding::Hex => unhex(text),
-            Encoding::Base64 => unbase64(text),
-            Encoding::Base64OfHex => unhex(std::str::from_utf8(&base64::engine::general_purpose::STANDARD.decode(text).ok()?).ok()?),
+            Encoding::Base64 | Encoding::Base64Url => unbase64(text),
+            Encoding::Base64OfHex => unhex(std::str::from_utf8(&STANDARD.decode(text).ok()?).ok()?),
             Encoding::Text => Some(text.as_bytes().to_vec()),
+        }
+    }
+
+    pub(super) fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Encoding::Hex => hex(bytes),
+            Encoding::Base64 => STANDARD.encode(bytes),
+            Encoding::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
+            Encoding::Base64OfHex => STANDARD.encode(hex(bytes)),
+            Encoding::Text => String::from_utf8_lossy(bytes).into_owned(),
         }
     }
 }
@@ -63,6 +76,20 @@ impl Format {
             (true, Some(signature)) => Some(Format::Pairs { between, time: named("{ts}"), signature }),
             _ if text.contains("{ts}") => None,
             _ => Some(Format::Whole { before: before.to_owned(), after: after.to_owned() }),
+        }
+    }
+
+    /// Writes signatures, and the time if it belongs there.
+    pub(super) fn write(&self, signatures: &[String], list: Option<&str>, at: Option<&str>) -> String {
+        match self {
+            Format::Whole { before, after } => {
+                signatures.iter().map(|sig| format!("{before}{sig}{after}")).collect::<Vec<_>>().join(list.unwrap_or_default())
+            }
+            Format::Pairs { between, time, signature } => {
+                let time = time.iter().zip(at).map(|(name, at)| format!("{name}={at}"));
+                let all = time.chain(signatures.iter().map(|sig| format!("{signature}={sig}")));
+                all.collect::<Vec<_>>().join(&between.to_string())
+            }
         }
     }
 
@@ -101,6 +128,15 @@ pub(super) enum Unit {
 impl Unit {
     pub(super) const WORDS: [(&str, Self); 4] =
         [("s", Self::Seconds), ("ms", Self::Milliseconds), ("rfc3339", Self::Rfc3339), ("http-date", Self::HttpDate)];
+
+    pub(super) fn write(self, at: Timestamp) -> String {
+        match self {
+            Unit::Seconds => at.as_second().to_string(),
+            Unit::Milliseconds => at.as_millisecond().to_string(),
+            Unit::Rfc3339 => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Unit::HttpDate => at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        }
+    }
 
     fn read(self, text: &str) -> Option<Timestamp> {
         match self {

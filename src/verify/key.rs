@@ -79,6 +79,12 @@ impl Algorithm {
         self.wrapped().is_some()
     }
 
+    /// Whether the secret that verifies a signature also makes one.
+    pub(super) fn is_shared(self) -> bool {
+        use Algorithm::{HmacSha1, HmacSha256, HmacSha384, HmacSha512};
+        self.is_digest() || matches!(self, HmacSha1 | HmacSha256 | HmacSha384 | HmacSha512)
+    }
+
     /// How to verify it with a wrapped public key.
     fn wrapped(self) -> Option<&'static dyn SignatureVerificationAlgorithm> {
         Some(match self {
@@ -230,6 +236,23 @@ impl Key {
             Key::Bytes(bytes) => bytes,
             _ => &[],
         }
+    }
+
+    /// The signature of some text, if it can be made with a shared secret.
+    pub(super) fn sign(&self, algorithm: Algorithm, text: &[u8]) -> Option<Vec<u8>> {
+        let Key::Bytes(key) = self else { return None };
+        let tag = |algorithm| hmac::sign(&hmac::Key::new(algorithm, key), text).as_ref().to_vec();
+        let digest = |algorithm| digest::digest(algorithm, text).as_ref().to_vec();
+        Some(match algorithm {
+            Algorithm::HmacSha1 => tag(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Algorithm::HmacSha256 => tag(hmac::HMAC_SHA256),
+            Algorithm::HmacSha384 => tag(hmac::HMAC_SHA384),
+            Algorithm::HmacSha512 => tag(hmac::HMAC_SHA512),
+            Algorithm::Sha1 => digest(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+            Algorithm::Sha256 => digest(&digest::SHA256),
+            Algorithm::Sha512 => digest(&digest::SHA512),
+            _ => return None,
+        })
     }
 
     /// Whether this signature is valid. `named` is the key's name in the signature.

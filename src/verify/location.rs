@@ -48,6 +48,14 @@ impl Location {
         Self(vec![(Source::Header, name.to_owned())])
     }
 
+    /// The header that is looked at first, if it is a header.
+    pub(super) fn header_name(&self) -> Option<&str> {
+        match self.0.first()? {
+            (Source::Header, name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether a field of a rule shows the value at this place, in a header or in the query.
     pub(super) fn is_shown_by(&self, field: &Field) -> bool {
         self.0.iter().any(|(kind, name)| match (kind, &field.root, field.parts().first()) {

@@ -11,6 +11,7 @@ pub mod handshake;
 mod key;
 mod location;
 mod microsoft;
+pub mod outgoing;
 mod password;
 mod paypal;
 mod pubsub;

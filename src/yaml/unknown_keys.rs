@@ -47,18 +47,23 @@ impl Fields<'_> {
                 "text" => !matches!(node, Node::Map(_) | Node::List(_)),
                 _ => true,
             };
+            let mut is_told = false;
             for ours in instead.iter().filter(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours) {
                 draft = match ours.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
                     true if fits(ours) => draft.label(format!("the key for this is `{ours}:`")).meant(ours),
                     true => draft,
-                    false => draft.label(ours),
+                    false => {
+                        is_told = true;
+                        draft.label(ours)
+                    }
                 };
             }
-            if let Some(near) = nearest(key, absent.iter().copied()) {
+            // What a sentence says needs no guess.
+            if let Some(near) = nearest(key, absent.iter().copied()).filter(|_| !is_told) {
                 draft = draft.meant(near);
             }
             // One word too many and one too few is probably one mistake.
-            for missing in self.missing.iter().filter(|missing| fits(missing)) {
+            for missing in self.missing.iter().filter(|missing| fits(missing) && !is_told) {
                 draft = draft.meant(missing);
             }
             draft.one_level_out().note(format!("valid keys: {}", self.known.join(", "))).unknown_in(&self.item.path).add();

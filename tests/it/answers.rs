@@ -92,7 +92,10 @@ fn health_shows_whether_doorbell_is_ready() {
     assert_eq!((got.status, got.body.as_str()), (200, r#"{"status":"ready"}"#));
     let health = |more: &[&str]| setup.printed(&[&["health", "--listen", &doorbell.address], more].concat());
     assert_eq!(health(&[]), "ready, 1 rule\n");
-    assert_eq!(health(&["--json"]), "{\"status\":\"ready\",\"rules\":1,\"problems\":[],\"silent\":[],\"down\":[],\"cannot_save\":false}\n");
+    assert_eq!(
+        health(&["--json"]),
+        "{\"status\":\"ready\",\"rules\":1,\"problems\":[],\"silent\":[],\"wanting\":[],\"down\":[],\"cannot_save\":false}\n"
+    );
     assert_eq!(health(&["--data", "elsewhere"]), "ready\n", "without the data folder, the command shows only what everybody may see");
     let address = doorbell.address.clone();
     doorbell.stop();

@@ -301,29 +301,36 @@ impl ReceivedCall {
     }
 }
 
-/// Another app that Doorbell calls. It gives the answers it was created with, in order, and repeats the last one.
+/// Another app that Doorbell calls.
 pub struct Target {
     pub address: String,
     pub calls: Arc<Mutex<Vec<ReceivedCall>>>,
 }
 
 impl Target {
-    /// Each answer is a complete HTTP response; an empty one closes the connection without a response.
+    /// Gives these answers, in order, and repeats the last one. Each is a complete HTTP response; an empty one closes the connection
+    /// without a response.
     pub fn new(answers: &[&str]) -> Self {
+        let answers: Vec<String> = answers.iter().map(|a| (*a).to_owned()).collect();
+        Self::answering(move |_, number| answers[number.min(answers.len() - 1)].clone())
+    }
+
+    /// Gives the answers of a function, which is asked with the call and how many came before it.
+    pub fn answering(answer: impl Fn(&ReceivedCall, usize) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let (received, answers): (_, Vec<String>) = (calls.clone(), answers.iter().map(|a| (*a).to_owned()).collect());
+        let (received, answer) = (calls.clone(), Arc::new(answer));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (received, answers) = (received.clone(), answers.clone());
-                thread::spawn(move || Self::answer(stream, &received, &answers));
+                let (received, answer) = (received.clone(), answer.clone());
+                thread::spawn(move || Self::answer(stream, &received, &*answer));
             }
         });
         Self { address, calls }
     }
 
-    fn answer(stream: TcpStream, calls: &Mutex<Vec<ReceivedCall>>, answers: &[String]) {
+    fn answer(stream: TcpStream, calls: &Mutex<Vec<ReceivedCall>>, answer: &dyn Fn(&ReceivedCall, usize) -> String) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut writer = stream;
         loop {
@@ -341,12 +348,13 @@ impl Target {
             let length = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-length")).map_or(0, |(_, v)| v.parse().unwrap());
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
+            let call = ReceivedCall { line: line.trim_end().to_owned(), headers, body: String::from_utf8(body).unwrap() };
             let number = {
                 let mut calls = calls.lock().unwrap();
-                calls.push(ReceivedCall { line: line.trim_end().to_owned(), headers, body: String::from_utf8(body).unwrap() });
+                calls.push(call.clone());
                 calls.len() - 1
             };
-            let answer = &answers[number.min(answers.len() - 1)];
+            let answer = answer(&call, number);
             if answer.is_empty() || writer.write_all(answer.as_bytes()).is_err() {
                 return;
             }

@@ -2,6 +2,7 @@
 //! would name; `harness` contains what they all use.
 
 mod access;
+mod accounts;
 mod answers;
 mod audit;
 mod bodies;
@@ -71,6 +72,7 @@ mod schema;
 mod secrets;
 mod senders;
 mod sentences;
+mod signed_calls;
 mod silences;
 mod spreadsheets;
 mod stored_events;

@@ -9,8 +9,8 @@ use super::message::Message;
 use super::not_sent::NotSent;
 use super::server::send;
 use crate::action::attempt_context::AttemptContext;
-use crate::action::connections::Connection;
-use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::connections::{Connection, Role};
+use crate::action::contract::{Action, ConnectionUse, Effect, EffectView, Kind, Performing};
 use crate::action::files::attached::{Attached, AttachedFile};
 use crate::action::mailbox;
 use crate::action::world::World;
@@ -53,7 +53,7 @@ impl Kind for Email {
         "send an e-mail to"
     }
     fn step_schema(&self, _: &str) -> Value {
-        json!({ "required": ["subject", "using"], "anyOf": [{ "required": ["text"] }, { "required": ["html"] }] })
+        json!({ "required": ["subject", "using"], "properties": { "using": { "type": ["string", "number", "boolean"] } }, "anyOf": [{ "required": ["text"] }, { "required": ["html"] }] })
     }
     fn keys(&self) -> &'static [Word] {
         const KEYS: [Word; 8] =
@@ -172,8 +172,9 @@ impl Action for Mailing {
     fn saved_parts(&self) -> &'static [&'static str] {
         &["id"]
     }
-    fn connection(&self) -> Option<(&str, &Path)> {
-        Some((&self.using.0, &self.using.1))
+    fn uses(&self) -> Option<ConnectionUse<'_>> {
+        let names = vec![(self.using.0.as_str(), &self.using.1)];
+        Some(ConnectionUse { verb: "email", names, takes: &[Role::SendsMail], own_login: None, sends_files: None })
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let people = |people: &Option<Recipients>| people.as_ref().map_or(Ok(Vec::new()), |people| people.render(scope));
@@ -243,7 +244,10 @@ impl Effect for Mail {
                 let why = format!("the connection `{}` is not in the rule files any more", self.using);
                 return Outcome::Paused { why, wait: GONE };
             };
-            let Connection::Smtp(smtp) = &**connection;
+            let Connection::Smtp(smtp) = &**connection else {
+                let why = format!("the connection `{}` is for {} now", self.using, connection.way().name);
+                return Outcome::Paused { why, wait: GONE };
+            };
             let said = |why: String| format!("{}: {why}", self.using);
             let sending = async {
                 let made = self.message.made(&smtp.from, &context, &world.files).await?;

@@ -34,7 +34,10 @@ pub(super) fn read_auth(item: &Item, known: &Names) -> Option<Auth> {
     }
     let basic = fields.may("basic");
     let bearer = fields.may("bearer");
-    fields.done(&[("token", "bearer"), ("api_key", "bearer")], &[]);
+    let of_connections = |word: &'static str| (word, "write the account under `connections:`, and its name after `using:` in the step");
+    let words = [("token", "bearer"), ("api_key", "bearer"), of_connections("oauth2"), of_connections("oauth"), of_connections("aws")];
+    let is_unknown = words.iter().any(|(word, _)| item.node.has(word));
+    fields.done(&words, &[]);
     match (basic, bearer) {
         (Some(basic), None) => read_basic(&basic, known),
         (None, Some(bearer)) => {
@@ -49,8 +52,7 @@ pub(super) fn read_auth(item: &Item, known: &Names) -> Option<Auth> {
             Some(Auth::Bearer(token))
         }
         _ => {
-            let unknown = ["token", "api_key"].iter().any(|key| item.node.has(key)) || item.node.has("bearer") != item.node.has("basic");
-            if !unknown {
+            if !is_unknown && item.node.has("bearer") == item.node.has("basic") {
                 item.problem("`auth:` takes either `basic` or `bearer`").label("write { bearer: \"{{ secret.NAME }}\" }").add();
             }
             None

@@ -52,6 +52,25 @@ pub struct Call {
     pub server: Option<Arc<str>>,
 }
 
+impl Call {
+    /// The same call, for being made once more. What an earlier one has written to the sink stays there.
+    pub fn again(&self) -> std::io::Result<Self> {
+        let sink =
+            self.sink.as_ref().map(|sink| Ok::<_, std::io::Error>(Sink { file: sink.file.try_clone()?, most: sink.most })).transpose()?;
+        let Self { method, url, headers, body, targets, server, .. } = self;
+        Ok(Self {
+            method: method.clone(),
+            url: url.clone(),
+            headers: headers.clone(),
+            body: body.clone(),
+            sink,
+            targets: targets.clone(),
+            server: server.clone(),
+            ..*self
+        })
+    }
+}
+
 /// The response of a target.
 pub struct Got {
     pub status: u16,
@@ -62,6 +81,23 @@ pub struct Got {
     /// How many bytes went there, or why they are not saved.
     pub sunk: Option<Result<u64, Unwritten>>,
     pub received: Timestamp,
+}
+
+impl Got {
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == "retry-after")?;
+        retry_after(value, self.received)
+    }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+fn retry_after(value: &str, received: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
+    Some(Duration::from_secs(at.as_second().saturating_sub(received.as_second()).max(0) as u64))
 }
 
 /// Why there is no response.
@@ -155,6 +191,11 @@ impl Net {
         let is_own = |name: &str| call.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         marks.extend(context.trace.iter().filter(|(name, _)| !is_own(name)).cloned());
         self.call(call, &marks, context.timeout).await
+    }
+
+    /// Makes a call for Doorbell itself, not for a rule.
+    pub async fn ask(&self, call: Call, timeout: Duration) -> Result<Got, Unsent> {
+        self.call(call, &[], timeout).await
     }
 
     /// Makes a call with additional headers set by Doorbell itself, and counts it.
@@ -366,4 +407,17 @@ pub(super) fn with_certificates(builder: impl Fn() -> reqwest::ClientBuilder, ow
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| reqwest::Certificate::from_der(der).ok());
         builder().tls_certs_only(roots.chain(own())).build().map_err(|e| format!("TLS cannot be set up: {e}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let now: Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(37)));
+        assert_eq!(retry_after("soon", now), None);
+    }
 }

@@ -17,3 +17,4 @@ pub mod servers;
 pub mod sink;
 pub mod step;
 mod target;
+mod using;

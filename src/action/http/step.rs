@@ -6,7 +6,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::Value;
@@ -14,15 +13,17 @@ use serde_json::Value;
 use super::address::check_url;
 use super::auth::{Auth, read_auth};
 use super::body::{Body, Sent};
-use super::client::{Call, Got, Unsent};
+use super::client::{Call, Got};
 use super::headers::{Headers, read_headers, set};
 use super::ok::read_ok;
 use super::pairs::{Pairs, encode};
 use super::payload::Payload;
 use super::sink::Sink;
 use super::target::{self, Target, read_targets, server_of};
+use super::using::{USING, not_sent, read_using, send};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Asks, BODY_VIEW, Effect, EffectView, FileUse, Kind, MockResponse, Performing};
+use crate::action::connections::Role;
+use crate::action::contract::{Action, Asks, BODY_VIEW, ConnectionUse, Effect, EffectView, FileUse, Kind, MockResponse, Performing};
 use crate::action::files::append::read_file;
 use crate::action::files::content::{Content, Whole};
 use crate::action::option::read_word;
@@ -36,6 +37,7 @@ use crate::model::outcome::{Outcome, Success};
 use crate::text::count;
 use crate::text::word::{HEADER, Shape, Word};
 use crate::yaml::fields::Fields;
+use crate::yaml::locate::Path;
 use crate::yaml::size;
 
 pub struct Http;
@@ -55,10 +57,10 @@ const MAX_FILE: usize = 100 << 20;
 const MOST_FILE: usize = 10 << 30;
 const TO_FILE: Word = Word { name: "to_file", shape: Shape::Text, does: "saves the answer as this file" };
 /// What a test can expect of a call.
-const EXPECTED: [Word; 8] = {
+const EXPECTED: [Word; 9] = {
     let [json, has_json, form, text, xml, headers] = BODY_VIEW;
     let files = Word { name: "files", shape: Shape::Map, does: "files that must be among those sent, by the names of their fields" };
-    [json, has_json, form, files, text, xml, headers, TO_FILE]
+    [json, has_json, form, files, text, xml, headers, USING, TO_FILE]
 };
 
 impl Kind for Http {
@@ -94,6 +96,7 @@ impl Kind for Http {
             Word { name: "headers", shape: Shape::MapNamed(HEADER), does: "headers to send" },
             Word { name: "query", shape: Shape::Map, does: "the query parameters, after the ? of the address" },
             Word { name: "auth", shape: Shape::Of("auth"), does: "your credentials for the other app" },
+            USING,
             Word { name: "ok", shape: Shape::Each(0, &Shape::Status), does: "the statuses that count as success; [200-299] by default" },
             Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, if the address comes from the webhook" },
             KEEP,
@@ -126,6 +129,7 @@ impl Kind for Http {
         let body = Body::read(verb, fields, headers.as_ref(), known);
         let query = fields.may("query").map(|i| Pairs::read(&i, "query", known));
         let auth = fields.may("auth").map(|i| read_auth(&i, known));
+        let using = fields.may("using").map(|i| read_using(&i));
         let ok = fields.may("ok").map(|i| read_ok(&i));
         let follow = fields.may("follow_redirects").map(|i| i.flag());
         let keep = read_word(fields, KEEP.name, "bodies");
@@ -141,11 +145,18 @@ impl Kind for Http {
         if let (Some(headers), true) = (&headers, fields.has("json")) {
             headers.is_json(&fields.key("headers"));
         }
+        let has_own_header = headers.as_ref().is_some_and(|headers| headers.get("authorization").is_some());
+        let own_login = match fields.has("auth") {
+            true => Some(("`auth:`", fields.key("auth").path)),
+            false => has_own_header.then(|| ("the header Authorization", fields.key("headers").path)),
+        };
+        let sends_files =
+            matches!(&body, Some(Body::Multipart(..))).then(|| fields.key(if fields.has("files") { "files" } else { "form" }).path);
         let (url, query) = (url?, query.unwrap_or(Some(Pairs::default()))?);
         let server = url.fixed_server().and_then(|text| reqwest::Url::parse(&text).ok()).map(|url| server_of(&url).into());
         let fixed_url = url.fixed().filter(|_| query.is_empty()).and_then(|text| reqwest::Url::parse(text).ok());
         Some(Box::new(Calling {
-            method: verb.to_uppercase(),
+            verb,
             url,
             fixed_url,
             server,
@@ -154,6 +165,9 @@ impl Kind for Http {
             headers: headers.unwrap_or_default(),
             query,
             auth: auth.unwrap_or(Some(Auth::None))?,
+            using: using.unwrap_or_else(|| Some(Vec::new()))?,
+            own_login,
+            sends_files,
             ok: ok.unwrap_or_else(|| Some(vec![200..=299]))?,
             follow: follow.unwrap_or(Some(false))?,
             keep: keep?,
@@ -167,7 +181,7 @@ impl Kind for Http {
 
 /// A compiled call.
 struct Calling {
-    method: String,
+    verb: &'static str,
     url: Url,
     /// The parsed address, if it is the same for every event.
     fixed_url: Option<reqwest::Url>,
@@ -178,6 +192,10 @@ struct Calling {
     headers: Headers,
     query: Pairs,
     auth: Auth,
+    /// The connections, and where their names are.
+    using: Vec<(String, Path)>,
+    own_login: Option<(&'static str, Path)>,
+    sends_files: Option<Path>,
     ok: Vec<RangeInclusive<u16>>,
     follow: bool,
     keep: bool,
@@ -205,6 +223,15 @@ impl Action for Calling {
     }
     fn keeps_bodies(&self) -> bool {
         self.keep
+    }
+    fn uses(&self) -> Option<ConnectionUse<'_>> {
+        (!self.using.is_empty()).then(|| ConnectionUse {
+            verb: self.verb,
+            names: self.using.iter().map(|(name, path)| (name.as_str(), path)).collect(),
+            takes: &[Role::LogsIn, Role::Signs],
+            own_login: self.own_login.as_ref().map(|(what, path)| (*what, path)),
+            sends_files: self.sends_files.as_ref(),
+        })
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let mut address = self.url.text(scope)?;
@@ -236,7 +263,8 @@ impl Action for Calling {
             None => None,
         };
         Ok(Box::new(Request {
-            method: self.method.clone(),
+            method: self.verb.to_uppercase(),
+            using: self.using.iter().map(|(name, _)| name.clone()).collect(),
             shown_url: scope.vault().strike(&address),
             address,
             url,
@@ -255,6 +283,8 @@ impl Action for Calling {
 /// A request that is ready to be sent.
 struct Request {
     method: String,
+    /// The connections.
+    using: Vec<String>,
     /// The address as the rule wrote it, and without secrets, for messages.
     address: String,
     shown_url: String,
@@ -296,6 +326,9 @@ impl fmt::Display for Request {
         for (name, value) in &self.headers {
             write!(f, "\n{name}: {value}")?;
         }
+        if !self.using.is_empty() {
+            write!(f, "\nusing: {}", self.using.join(", "))?;
+        }
         write!(f, "{}", self.body)?;
         match &self.to_file {
             Some((file, _)) => write!(f, "\nto_file: {file}"),
@@ -312,7 +345,7 @@ impl Effect for Request {
         Box::pin(async move {
             let asked = self.asked();
             let said = |why: String| format!("{}: {why}", asked.call);
-            let Request { method, mut headers, body, targets, is_chosen, server, follow, url, to_file, .. } = *self;
+            let Request { method, using, mut headers, body, targets, is_chosen, server, follow, url, to_file, .. } = *self;
             let url = match url {
                 Ok(url) => url,
                 Err(why) => return Outcome::failed(said(why)),
@@ -345,12 +378,13 @@ impl Effect for Request {
             if let (Some(bodies), Payload::Bytes(bytes)) = (&context.bodies, &call.body) {
                 bodies.sends(bytes);
             }
-            let mut got = match world.net.send(call, &context).await {
+            let sent = match using.as_slice() {
+                [] => world.net.send(call, &context).await.map_err(|no| not_sent(&asked.call, no)),
+                names => send(names, call, &asked.call, asked.is_ok(401), world, &context).await,
+            };
+            let mut got = match sent {
                 Ok(got) => got,
-                Err(Unsent::Again(why)) => return Outcome::retry(said(why)),
-                Err(Unsent::Resting(why, wait)) => return Outcome::Paused { why: said(why), wait },
-                Err(Unsent::Crowded(wait)) => return Outcome::Deferred(wait),
-                Err(Unsent::Never(why)) => return Outcome::failed(said(why)),
+                Err(outcome) => return outcome,
             };
             if let Some(bodies) = &context.bodies {
                 bodies.is_answered(&got.body);
@@ -370,6 +404,11 @@ impl Effect for Request {
     }
     fn view(&self) -> EffectView {
         let seen = self.body.view(EffectView::new(self.method.to_lowercase(), &self.address), &self.headers);
+        let seen = match self.using.as_slice() {
+            [] => seen,
+            [one] => seen.with(USING.name, one.as_str().into()),
+            several => seen.with(USING.name, several.into()),
+        };
         match &self.to_file {
             Some((file, _)) => seen.with(TO_FILE.name, file.as_str().into()),
             None => seen,
@@ -424,8 +463,7 @@ impl Asked {
             return Outcome::Done(Success { said, output: Some(output(status, got.headers, [("body", body)])), ..Success::default() });
         }
         if AGAIN.contains(&status) {
-            let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));
-            return Outcome::Retry { why: said, not_before: asked, status: Some(status), receipt: None };
+            return Outcome::Retry { why: said, not_before: got.retry_after(), status: Some(status), receipt: None };
         }
         if (300..400).contains(&status) {
             let to = got.headers.iter().find(|(n, _)| n == "location").map_or("another address", |(_, v)| v.as_str());
@@ -447,26 +485,4 @@ fn output<const N: usize>(status: u16, headers: Vec<(String, String)>, more: [(&
     let headers: serde_json::Map<String, Value> = headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
     let all = [("status", status.into()), ("header", Value::Object(headers))].into_iter().chain(more);
     Value::Object(all.map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
-fn retry_after(value: &str, received: jiff::Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
-    Some(Duration::from_secs(at.as_second().saturating_sub(received.as_second()).max(0) as u64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_seconds_and_as_a_date() {
-        let now: jiff::Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
-        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(37)));
-        assert_eq!(retry_after("soon", now), None);
-    }
 }

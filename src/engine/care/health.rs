@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::action::accounts::tokens::Tokens;
 use crate::action::http::client::Net;
 use crate::engine::rules::reload::LastEditProblems;
 use crate::engine::task::supervisor::Supervisor;
@@ -47,6 +48,9 @@ pub struct Report {
     pub problems: Vec<Value>,
     /// Servers that do not respond and are not called for now.
     pub silent: Vec<String>,
+    /// Connections that somebody has to look after.
+    #[serde(default)]
+    pub wanting: Vec<WantingConnection>,
     /// The background tasks that are down.
     pub down: Vec<String>,
     /// Whether the store failed to save something when it last tried.
@@ -54,11 +58,19 @@ pub struct Report {
     pub cannot_save: bool,
 }
 
+/// A connection whose account the other app does not accept any more.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WantingConnection {
+    pub connection: String,
+    pub why: String,
+}
+
 /// Where the health report gets its data.
 pub struct Health {
     pub rules: Arc<ArcSwap<InForce>>,
     pub last_edit: LastEditProblems,
     pub net: Arc<Net>,
+    pub tokens: Arc<Tokens>,
     pub supervisor: Supervisor,
     pub commits: Arc<Commits>,
     /// Set when shutdown begins.
@@ -74,6 +86,12 @@ impl Health {
         }
     }
 
+    /// The connections in the current rule files that somebody has to look after.
+    fn wanting(&self) -> Vec<WantingConnection> {
+        let connections = self.rules.load().ruleset.connections.clone();
+        self.tokens.wanting(&connections).into_iter().map(|(connection, why)| WantingConnection { connection, why }).collect()
+    }
+
     pub fn report(&self) -> Report {
         let last_edit = self.last_edit.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Report {
@@ -81,6 +99,7 @@ impl Health {
             rules: self.rules.load().ruleset.rules.len(),
             problems: last_edit.iter().map(Problem::json).collect(),
             silent: self.net.resting(),
+            wanting: self.wanting(),
             down: self.supervisor.down().into_iter().map(str::to_owned).collect(),
             cannot_save: self.commits.is_failing(),
         }

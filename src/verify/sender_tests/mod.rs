@@ -262,7 +262,7 @@ impl<'a> Signer<'a> {
         };
         match scheme.encoding {
             Encoding::Hex => hex(&signature),
-            Encoding::Base64 => STANDARD.encode(signature),
+            Encoding::Base64 | Encoding::Base64Url => STANDARD.encode(signature),
             Encoding::Base64OfHex => STANDARD.encode(hex(&signature)),
             Encoding::Text => String::from_utf8_lossy(&signature).into_owned(),
         }

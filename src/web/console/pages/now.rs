@@ -46,6 +46,7 @@ fn attention(ask: &Ask, failed: u64, lost: &[LostCalls]) -> Markup {
         && lost.iter().all(|one| one.meant.is_none())
         && report.problems.is_empty()
         && report.silent.is_empty()
+        && report.wanting.is_empty()
         && report.down.is_empty()
         && !report.cannot_save;
     html! {
@@ -59,6 +60,9 @@ fn attention(ask: &Ask, failed: u64, lost: &[LostCalls]) -> Markup {
             }
             @if !report.problems.is_empty() {
                 p.card.bad { strong { "The last edit is not in use." } " It has " (number(report.problems.len(), "problem")) "; the rules from before it still run. " a href=(ask.at("/rules")) { "Look at the problems" } }
+            }
+            @for one in &report.wanting {
+                p.card.bad { strong { "The connection " (draw::text(&one.connection)) " needs somebody to look after it." } " " (draw::text(&one.why)) ". What uses it waits. " a href=(ask.at("/waiting")) { "What waits" } }
             }
             @for server in &report.silent {
                 p.card.wait { strong { (draw::text(server)) " does not answer." } " Calls to it wait and are tried again by themselves. " a href=(ask.at("/waiting")) { "What waits" } }
