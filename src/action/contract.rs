@@ -47,6 +47,10 @@ pub trait Kind: Sync {
     fn calls(&self) -> bool {
         false
     }
+    /// Whether its verbs take a value of any type, also a map.
+    fn takes_any(&self) -> bool {
+        false
+    }
     /// Whether a test that does not mention its effects ignores them.
     fn is_quiet(&self) -> bool {
         false
@@ -91,6 +95,10 @@ pub trait Action: Send + Sync {
     fn connection(&self) -> Option<(&str, &Path)> {
         None
     }
+    /// The rule that it runs.
+    fn rule(&self) -> Option<CalledRule<'_>> {
+        None
+    }
     /// The file that it changes, if that is always the same one.
     fn file(&self) -> Option<FileUse<'_>> {
         None
@@ -99,6 +107,14 @@ pub trait Action: Send + Sync {
     fn waits(&self) -> Option<Duration> {
         None
     }
+}
+
+/// A rule that an action runs.
+#[derive(Debug, Clone, Copy)]
+pub struct CalledRule<'a> {
+    pub name: &'a str,
+    /// Where the name is written.
+    pub path: &'a Path,
 }
 
 /// What an action does with a file.

@@ -16,6 +16,7 @@ pub mod online;
 pub mod option;
 pub mod pending_replies;
 pub mod respond;
+pub mod run_rule;
 pub mod wait;
 pub mod world;
 
@@ -33,6 +34,8 @@ pub const KINDS: &[&dyn Kind] = &[
     &email::step::Email,
     &respond::Respond,
     &wait::Wait,
+    &run_rule::RunRule,
+    &run_rule::Return,
     &memory::steps::Remember,
     &memory::steps::Recall,
     &memory::steps::Forget,

@@ -85,7 +85,7 @@ impl OfRule {
         let Some(at) = at else { return };
         match state {
             State::Done | State::Handled => at.ran.one(),
-            State::Failed => at.failed.one(),
+            State::Failed | State::FailedForCaller => at.failed.one(),
             State::Waiting | State::Cancelled | State::Repeated => {}
         }
     }
