@@ -192,7 +192,7 @@ impl Kind for Return {
         true
     }
     fn example(&self) -> &'static str {
-        "return: \"{{ input.price }}\"\n"
+        "return: { price: 20, unit: EUR }\n"
     }
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;

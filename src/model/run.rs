@@ -149,6 +149,15 @@ pub struct StepFacts<'a> {
     pub graph: &'a StepGraph,
 }
 
+impl StepFacts<'_> {
+    /// The `for_each` that a step belongs to, if its elements do not wait for each other, and the number of its elements.
+    pub(super) fn free_loop(&self, step: u32) -> Option<(u32, u32)> {
+        let each = self.graph.each(step)?;
+        let of = self.elements.filter(|of| *of > 0)?;
+        self.graph.node(each).is_some_and(|node| !node.stop_at_first).then_some((each, of))
+    }
+}
+
 impl Run {
     /// A new run, at a step of its rule.
     pub fn begin(id: RunId, event: EventId, rule: Arc<str>, text: TextHash, step: u32, due: Timestamp) -> Run {

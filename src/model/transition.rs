@@ -21,15 +21,6 @@ use crate::model::second_error::{self, ON_ERROR};
 use crate::model::step_graph::{Next, OnError, StepGraph};
 use crate::model::unfinished::{Element, Failure};
 
-impl StepFacts<'_> {
-    /// The `for_each` that a step belongs to, if its elements do not wait for each other, and the number of its elements.
-    fn free_loop(&self, step: u32) -> Option<(u32, u32)> {
-        let each = self.graph.each(step)?;
-        let of = self.elements.filter(|of| *of > 0)?;
-        self.graph.node(each).is_some_and(|node| !node.stop_at_first).then_some((each, of))
-    }
-}
-
 impl Run {
     /// The run after the attempt at its place ended.
     pub fn after(mut self, outcome: &mut Outcome, step: &StepFacts, now: Timestamp, dice: f64) -> Run {

@@ -12,7 +12,7 @@ use crate::text::span;
 use crate::yaml::source::Source;
 
 /// All recipes, by file name.
-const RECIPES: [(&str, &str); 71] = [
+const RECIPES: [(&str, &str); 72] = [
     ("airtable-records-to-chat", include_str!("../../docs/recipes/airtable-records-to-chat.yaml")),
     ("alerts-in-one-message", include_str!("../../docs/recipes/alerts-in-one-message.yaml")),
     ("aws-alarms-to-chat", include_str!("../../docs/recipes/aws-alarms-to-chat.yaml")),
@@ -56,6 +56,7 @@ const RECIPES: [(&str, &str); 71] = [
     ("order-items-to-rows", include_str!("../../docs/recipes/order-items-to-rows.yaml")),
     ("order-to-another-app", include_str!("../../docs/recipes/order-to-another-app.yaml")),
     ("orders-of-gold-customers-to-chat", include_str!("../../docs/recipes/orders-of-gold-customers-to-chat.yaml")),
+    ("orders-of-two-shops", include_str!("../../docs/recipes/orders-of-two-shops.yaml")),
     ("pagerduty-incidents-to-chat", include_str!("../../docs/recipes/pagerduty-incidents-to-chat.yaml")),
     ("paypal-payments-to-sheet", include_str!("../../docs/recipes/paypal-payments-to-sheet.yaml")),
     ("plex-dims-the-lights", include_str!("../../docs/recipes/plex-dims-the-lights.yaml")),

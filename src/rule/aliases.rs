@@ -111,7 +111,7 @@ pub const STEP_WORDS: [(&str, &str); 72] = [
     ("echo", "write `log: text`"),
 ];
 /// In place of a field of a step.
-pub const STEP_FIELDS: [(&str, &str); 54] = [
+pub const STEP_FIELDS: [(&str, &str); 53] = [
     ("catch", "on_error"),
     ("rescue", "on_error"),
     ("on_failure", "on_error"),
@@ -162,7 +162,6 @@ pub const STEP_FIELDS: [(&str, &str); 54] = [
     ("args", "with"),
     ("arguments", "with"),
     ("parameters", "with"),
-    ("wait", "and_wait"),
     ("await", "and_wait"),
     ("async", "write `and_wait: false`"),
     ("id", "save_as"),

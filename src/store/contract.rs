@@ -29,6 +29,7 @@ use crate::model::place::Place;
 use crate::model::remembered::MemoryChange;
 use crate::model::run::{Attempt, CalledBy, Once, Run, RunId, State, TextHash};
 use crate::store::commits::Commits;
+pub use crate::store::heavy::Heavy;
 use crate::store::news::News;
 use crate::store::starts::{Claim, FailureReport, Failures, ScheduleProgress, SilenceProgress};
 
@@ -450,29 +451,6 @@ pub trait Store: Send + Sync {
     fn commits(&self) -> Arc<Commits>;
     /// Tells whenever this owner has changed something.
     fn news(&self) -> News;
-}
-
-/// How many heavy runs a lease may hand out. A run is heavy if its event's body and saved values have more bytes than
-/// `above`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heavy {
-    pub above: u64,
-    pub most: usize,
-}
-
-impl Heavy {
-    /// No limit.
-    pub const ANY: Self = Self { above: u64::MAX, most: usize::MAX };
-
-    /// Whether a run of this size may be leased; a heavy one uses up one of the allowance.
-    pub fn takes(&mut self, bytes: u64) -> bool {
-        if bytes <= self.above {
-            return true;
-        }
-        let left = self.most.checked_sub(1);
-        self.most = left.unwrap_or(0);
-        left.is_some()
-    }
 }
 
 /// Runs that this process lost track of.

@@ -287,3 +287,27 @@ fn crashes_of_tasks_before_and_after_a_record_repeat_and_lose_nothing() {
         assert_eq!(orders, (1..=5).map(|n| format!("{n} costs 6 EUR")).collect::<Vec<_>>(), "{points}");
     }
 }
+
+/// A rule whose part is a rule of its own.
+const SHOWN: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Order:\n    when: { webhook: /a }\n    then:\n      - run_rule: Ship\n        with: { number: \"{{ body.n }}\" }\n        save_as: shipped\n      - append: out.log\n        text: \"{{ shipped.value }}\"\n    tests:\n      - name: it ships\n        send: { json: { n: 7 } }\n        replies: [{ json: { id: A7 } }]\n        expect:\n          - post: https://ship.example.com/parcels\n            json: { number: 7 }\n          - append: out.log\n            text: \"A7\\n\"\n      - name: what is given can be expected, too\n        send: { json: { n: 7 } }\n        expect:\n          - run_rule: Ship\n            with: { number: 7 }\n          - post: https://ship.example.com/parcels\n  Ship:\n    when: { called: true }\n    if: { input.number: { over: 5 } }\n    then:\n      - post: https://ship.example.com/parcels\n        json: { number: \"{{ input.number }}\" }\n        save_as: made\n      - return: \"{{ made.body.id }}\"\n    tests:\n      - name: a parcel\n        send: { input: { number: 8 } }\n        replies: [{ json: { id: B8 } }]\n        expect:\n          - post: https://ship.example.com/parcels\n            json: { number: 8 }\n          - return: B8\n      - name: too small\n        send: { input: { number: 1 } }\n        expect: nothing\n";
+
+#[test]
+fn tests_and_try_and_list_show_what_called_rules_do() {
+    let setup = Setup::with(SHOWN);
+    let tested = setup.printed(&["test"]);
+    assert!(tested.contains("1 of 4 tests failed") || tested.contains("1 failed"), "{tested}");
+    // The second one expects a part only: the last effect is missing.
+    assert!(tested.contains("what is given can be expected, too") && tested.contains("append: out.log"), "{tested}");
+    setup.write("order.json", "{\"n\": 7}");
+    setup.write("reply.json", "{\"id\": \"A7\"}");
+    let shown = setup.printed(&["try", "order.json", "--path", "/a", "--reply", "reply.json"]);
+    let expected = "✓ Order  would run\n  1. run_rule  Ship\n       number: 7\n        1. post  https://ship.example.com/parcels\n";
+    assert!(shown.starts_with(expected), "{shown}");
+    assert!(shown.contains("        2. return  A7\n  2. append  out.log\n"), "{shown}");
+    setup.write("small.json", "{\"n\": 1}");
+    let shown = setup.printed(&["try", "small.json", "--path", "/a"]);
+    assert!(!shown.contains("https://ship"), "{shown}");
+    let listed = setup.printed(&["list"]);
+    assert!(listed.contains("When a webhook arrives at /a, then run the rule \"Ship\" and append a line to out.log"), "{listed}");
+    assert!(listed.contains("When another rule calls it, if input.number is over 5, then"), "{listed}");
+}
