@@ -47,3 +47,72 @@ impl Run {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::called::{CallEnd, How, NEVER, ended_name};
+    use crate::model::event::EventId;
+    use crate::model::outcome::Outcome;
+    use crate::model::retry::Plan;
+    use crate::model::run::{State, StepFacts};
+    use crate::model::step_graph::{Next, OnError, StepNode};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// One step, which calls a rule for each element of a list of three.
+    fn graph() -> StepGraph {
+        let node = StepNode {
+            next: Next::End,
+            each: Some(0),
+            stop_at_first: false,
+            inside: None,
+            within: None,
+            on_error: OnError::Not,
+            handles: None,
+        };
+        StepGraph { nodes: vec![node], ..StepGraph::default() }
+    }
+
+    fn after(run: Run, mut outcome: Outcome, now: i64) -> Run {
+        let (plan, graph) = (Plan::default(), graph());
+        let facts = StepFacts { plan: &plan, title: "run_rule", save_as: None, elements: Some(3), graph: &graph };
+        run.after(&mut outcome, &facts, at(now), 0.0)
+    }
+
+    fn ends(run: &mut Run, element: u32, how: How) {
+        run.saved.insert(ended_name(Place { step: 0, element }), CallEnd { rule: "b".into(), how }.value());
+        run.due = at(0);
+    }
+
+    #[test]
+    fn elements_wait_for_their_calls_side_by_side_and_are_taken_up_as_these_end() {
+        let mut run = Run::begin(1, EventId::new(at(0), [0; 10]), "a".into(), "".into(), 0, at(0));
+        for element in 0..3 {
+            assert_eq!((run.place.element, run.rests(at(0))), (element, false));
+            run = after(run, Outcome::Awaits("b".into()), 0);
+        }
+        assert_eq!((run.state, run.due), (State::Waiting, NEVER));
+        // The second one ends first: its element is taken, wherever the run is.
+        ends(&mut run, 1, How::Returned(None));
+        let opened = run.opened(&graph(), at(5));
+        assert_eq!((opened.place.element, opened.rests(at(5))), (1, false));
+        let run = after(opened, Outcome::Done(Default::default()), 5);
+        assert_eq!((run.due, called::is_waiting(&run.saved)), (NEVER, true));
+        assert!(called::ended_at(&run.saved, Place { step: 0, element: 1 }).is_none(), "it is forgotten");
+        // The failed one keeps its call, in which a replay goes on; the others do not.
+        let mut run = run;
+        ends(&mut run, 0, How::Failed("no".into()));
+        let run = run.opened(&graph(), at(6));
+        let mut run = after(run, Outcome::failed("no"), 6);
+        ends(&mut run, 2, How::Returned(None));
+        let run = run.opened(&graph(), at(7));
+        assert_eq!(run.place.element, 2);
+        let run = after(run, Outcome::Done(Default::default()), 7);
+        assert_eq!((run.state, run.place.element), (State::Failed, 0));
+        assert_eq!(called::awaited_at(&run.saved, Place { step: 0, element: 0 }), Some("b"));
+        assert_eq!(run.saved.keys().filter(|name| name.contains('@')).count(), 1);
+    }
+}

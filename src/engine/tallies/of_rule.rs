@@ -85,8 +85,8 @@ impl OfRule {
         let Some(at) = at else { return };
         match state {
             State::Done | State::Handled => at.ran.one(),
-            State::Failed | State::FailedForCaller => at.failed.one(),
-            State::Waiting | State::Cancelled | State::Repeated => {}
+            State::Failed => at.failed.one(),
+            State::Waiting | State::FailedForCaller | State::Cancelled | State::Repeated => {}
         }
     }
 }
