@@ -207,6 +207,9 @@ fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
 
 /// A step; those of a rule that another one calls are indented below the step that calls it.
 fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
+    if step.depth == 0 {
+        return write_unindented(out, step);
+    }
     let mut text = Vec::new();
     write_unindented(&mut text, step)?;
     let indent = "      ".repeat(step.depth as usize);

@@ -82,7 +82,7 @@ pub const WHEN: &[Word] = &[
     word("between_times", Shape::Two(&Shape::Matching(TIME)), "of the silence, only time between these times of day counts"),
     word("on_days", Shape::Each(1, &Shape::Any), "of the silence, only time on these days counts, such as weekdays"),
     word("back", Shape::Flag, "true: the rule starts again when something comes, with `body.back`"),
-    word("called", Shape::One(&["true"]), "true: other rules can run this one, with `run_rule:`; it reads what they give as input.…"),
+    word("called", Shape::Flag, "true: other rules can run this one, with `run_rule:`; it reads what they give as input.…"),
     word("cron", Shape::Text, "the rule starts by itself at these moments, such as \"0 9 * * MON-FRI\""),
 ];
 pub const ADDRESS: &[Word] = &[

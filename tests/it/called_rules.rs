@@ -308,6 +308,22 @@ fn tests_and_try_and_list_show_what_called_rules_do() {
     let shown = setup.printed(&["try", "small.json", "--path", "/a"]);
     assert!(!shown.contains("https://ship"), "{shown}");
     let listed = setup.printed(&["list"]);
-    assert!(listed.contains("When a webhook arrives at /a, then run the rule \"Ship\" and append a line to out.log"), "{listed}");
+    assert!(listed.contains("When a webhook arrives at /a, then run the rule \"Ship\" and add a line to out.log"), "{listed}");
     assert!(listed.contains("When another rule calls it, if input.number is over 5, then"), "{listed}");
+}
+
+#[test]
+fn the_console_shows_a_called_rule_below_the_step_that_called_it() {
+    let setup = Setup::with(&format!("{OPEN}{CHAIN}"));
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let event = serving.deliver("/a", "{\"n\": 7, \"items\": [1]}");
+    lines(&setup, "orders.log", 1);
+    let page = || visitor.get(&format!("/events/{event}")).body;
+    until("the run has ended", || page().contains("`Price` returned"));
+    let page = page();
+    let (price, note) = (page.find("Step 1 called").unwrap(), page.rfind("Step 1 called").unwrap());
+    assert!(price < note, "the one is inside the other: {page}");
+    assert!(page.contains("`Note` returned 2"), "{page}");
+    assert!(page.contains("1 of 1 rule ran"), "called rules are no rules that the event started: {page}");
 }
