@@ -6,6 +6,9 @@
 pub enum Point {
     /// In a worker, before a step is tried.
     Step,
+    /// In a worker, before a record is stored, and after that.
+    Record,
+    Recorded,
     /// Between storing an event and handing its runs over.
     HandOver,
     /// In the loop that leases runs.

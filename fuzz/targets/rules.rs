@@ -4,8 +4,9 @@
 use doorbell::action::contract::{Asks, MockResponse};
 use doorbell::expr::names::Resolver;
 use doorbell::model::event::Event;
-use doorbell::operations::preview::{Replies, dry_steps_of};
+use doorbell::operations::preview::{Followed, Replies, dry_steps_of};
 use doorbell::problem::any_error;
+use doorbell::rule::Rule;
 use doorbell::rule::load::load;
 use doorbell::rule::step::Step;
 use doorbell::yaml::source::Source;
@@ -14,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 struct NoReplies;
 
 impl Replies for NoReplies {
-    fn next(&mut self, _: &Step, _: Asks) -> Option<MockResponse> {
+    fn next(&mut self, _: &Rule, _: &Step, _: Asks) -> Option<MockResponse> {
         None
     }
 }
@@ -37,7 +38,8 @@ fuzz_target!(|bytes: &[u8]| {
         let event = Event { method: "POST".into(), address, body: body.clone(), ..Event::nobody() };
         ruleset.verdicts(&event, true);
         for started in ruleset.answering(&event) {
-            dry_steps_of(&started.rule, started.step, &event, &ruleset.vault, &mut NoReplies);
+            let followed = Followed { ruleset: &ruleset, rule: &started.rule, start: started.step, given: None };
+            dry_steps_of(followed, &event, &mut NoReplies);
         }
     }
 });

@@ -95,6 +95,7 @@ fuzz_target!(|bytes: &[u8]| {
         run: 1,
         place: Place::default(),
         replays: 0,
+        is_called: false,
         is_after_failure: false,
         hops: 1,
         trace: Vec::new(),

@@ -19,6 +19,8 @@ pub struct AttemptContext {
     pub replays: u32,
     /// How many events have led to this one, including itself.
     pub hops: u32,
+    /// Whether another rule called this one, so that there is nobody to answer.
+    pub is_called: bool,
     /// Whether a failure led to it, so that its calls say so.
     pub is_after_failure: bool,
     /// The headers by which a call passes a trace on.

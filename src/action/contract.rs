@@ -48,6 +48,10 @@ pub trait Kind: Sync {
     fn calls(&self) -> bool {
         false
     }
+    /// Whether its verbs take a value of any type, also a map.
+    fn takes_any(&self) -> bool {
+        false
+    }
     /// Whether a test that does not mention its effects ignores them.
     fn is_quiet(&self) -> bool {
         false
@@ -92,6 +96,10 @@ pub trait Action: Send + Sync {
     fn uses(&self) -> Option<ConnectionUse<'_>> {
         None
     }
+    /// The rule that it runs.
+    fn rule(&self) -> Option<CalledRule<'_>> {
+        None
+    }
     /// The file that it changes, if that is always the same one.
     fn file(&self) -> Option<FileUse<'_>> {
         None
@@ -114,6 +122,14 @@ pub struct ConnectionUse<'a> {
     pub own_login: Option<(&'static str, &'a Path)>,
     /// Where it sends files, which cannot be signed.
     pub sends_files: Option<&'a Path>,
+}
+
+/// A rule that an action runs.
+#[derive(Debug, Clone, Copy)]
+pub struct CalledRule<'a> {
+    pub name: &'a str,
+    /// Where the name is written.
+    pub path: &'a Path,
 }
 
 /// What an action does with a file.

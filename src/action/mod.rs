@@ -17,6 +17,7 @@ pub mod online;
 pub mod option;
 pub mod pending_replies;
 pub mod respond;
+pub mod run_rule;
 pub mod wait;
 pub mod world;
 
@@ -34,6 +35,8 @@ pub const KINDS: &[&dyn Kind] = &[
     &email::step::Email,
     &respond::Respond,
     &wait::Wait,
+    &run_rule::RunRule,
+    &run_rule::Return,
     &memory::steps::Remember,
     &memory::steps::Recall,
     &memory::steps::Forget,

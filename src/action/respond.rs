@@ -230,6 +230,10 @@ impl Effect for Replied {
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let status = self.0.status;
+            if context.is_called {
+                let said = "nobody was answered, because another rule called this one".to_owned();
+                return Outcome::Done(Success { said, ..Success::default() });
+            }
             let told = match world.pending.answer(context.event, self.0.clone()) {
                 true => said(status),
                 false => said_too_late(status),

@@ -205,7 +205,18 @@ fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
     writeln!(out)
 }
 
+/// A step; those of a rule that another one calls are indented below the step that calls it.
 fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
+    if step.depth == 0 {
+        return write_unindented(out, step);
+    }
+    let mut text = Vec::new();
+    write_unindented(&mut text, step)?;
+    let indent = "      ".repeat(step.depth as usize);
+    String::from_utf8_lossy(&text).lines().try_for_each(|line| writeln!(out, "{}", format!("{indent}{line}").trim_end()))
+}
+
+fn write_unindented(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
     let element = step.element.map_or_else(String::new, |element| format!(", element {element}"));
     let number = format!("{}{element}", step.number);
     match &step.what {

@@ -15,7 +15,7 @@ use crate::expr::names::{Resolver, env_stand_in, stand_in};
 use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::model::unfinished::{Summary, listed};
-use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
+use crate::operations::history::{self, CalledRun, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::Dossier;
 use crate::text::count::number;
 use crate::text::printable::{cut, lines, one_line};
@@ -105,6 +105,8 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served
     match run.state {
         State::Done => writeln!(out, "  ✓ {rule}  ran, {steps}, {took_ms} ms{replays}")?,
         State::Handled => writeln!(out, "  ✓ {rule}  ran with errors that `on_error` handled, {steps}{replays}")?,
+        State::FailedForCaller if step.is_empty() => writeln!(out, "  ✗ {rule}  failed before its first step{replays}")?,
+        State::FailedForCaller => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}")?,
         State::Failed if step.is_empty() => writeln!(out, "  ✗ {rule}  failed before its first step{replays}")?,
         State::Failed => match &run.elements {
             Some(Summary { failed, of, .. }) if !failed.is_empty() => writeln!(
@@ -123,7 +125,26 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served
             writeln!(out, "  … {rule}  {}, at step {step}{elements}{replays}", waits(run.waits.as_ref(), is_served))?;
         }
     }
-    run.attempts.iter().try_for_each(|attempt| write_attempt(out, attempt))
+    let mut called: Vec<&CalledRun> = run.called.iter().collect();
+    for attempt in &run.attempts {
+        write_attempt(out, attempt)?;
+        let (here, later) = called.into_iter().partition(|one| one.step == attempt.step && one.element == attempt.element);
+        called = later;
+        write_called(out, event, here, is_served)?;
+    }
+    write_called(out, event, called, is_served)
+}
+
+/// What a step called, indented below it.
+fn write_called(out: &mut impl Write, event: EventId, called: Vec<&CalledRun>, is_served: bool) -> io::Result<()> {
+    let mut text = Vec::new();
+    called.iter().try_for_each(|one| write_run_to(&mut text, event, &one.run, is_served))?;
+    String::from_utf8_lossy(&text).lines().try_for_each(|line| writeln!(out, "        {line}"))
+}
+
+/// The same as [`write_run`], into memory: a function that called itself with ever other writers would never be compiled.
+fn write_run_to(out: &mut Vec<u8>, event: EventId, run: &ExplainedRun, is_served: bool) -> io::Result<()> {
+    write_run(out, event, run, is_served)
 }
 
 /// ` (3 elements wait, 2 failed: 2, 5)`, if there are several.
@@ -140,6 +161,7 @@ fn waits(wait: Option<&Wait>, is_served: bool) -> String {
         Some(Wait::Retry { due, number }) => format!("waits until {} for try {number}", due.strftime("%H:%M:%S UTC")),
         Some(Wait::Pause { due }) => format!("waits until {}, because calls to its server are paused", due.strftime("%H:%M:%S UTC")),
         Some(Wait::Until { due }) => format!("waits until {}", due.strftime("%Y-%m-%d %H:%M:%S UTC")),
+        Some(Wait::Called) => "waits for a rule that it called".to_owned(),
         Some(Wait::Turn) => "waits for its turn (one_at_a_time)".to_owned(),
         Some(Wait::InHand) if is_served => "is running".to_owned(),
         Some(Wait::Worker) if is_served => "waits for its turn".to_owned(),

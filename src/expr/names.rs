@@ -139,6 +139,19 @@ pub struct Names<'a> {
     pub disabled: bool,
     /// The time zone of the rule.
     pub zone: Named,
+    pub started_by: StartedBy,
+}
+
+/// Whether other rules start the rule that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartedBy {
+    /// No rule does.
+    #[default]
+    Others,
+    /// Nothing else does.
+    OnlyRules,
+    /// Rules, and something else.
+    RulesToo,
 }
 
 impl<'a> Names<'a> {
@@ -156,6 +169,7 @@ impl<'a> Names<'a> {
             uses: RefCell::default(),
             disabled: false,
             zone: lookup.zone().clone(),
+            started_by: StartedBy::default(),
         }
     }
 
@@ -180,6 +194,23 @@ impl<'a> Names<'a> {
             }
         };
         match &field.root {
+            Root::Input if self.started_by == StartedBy::Others => {
+                point("`input` exists only in a rule that other rules call".into())
+                    .label("add `called: true` to its `when:`; what a request sends is `body`")
+                    .add();
+                return None;
+            }
+            root if self.started_by == StartedBy::OnlyRules && root.is_of_request() => {
+                let word = text.split(['.', '[']).next().unwrap_or(text);
+                let draft = point(format!("`{word}` does not exist here, because only other rules start this one"));
+                let draft = draft.label("write `input.…`: what the calling rule gives in its `with:`");
+                let rest = field.rest();
+                match word == "body" && !rest.is_empty() {
+                    true => draft.meant_as(&format!("input{rest}"), &put(&format!("input{rest}"))).add(),
+                    false => draft.add(),
+                }
+                return None;
+            }
             Root::This if self.blocks.borrow().is_empty() => {
                 point("`this` exists only inside {{#each}} and {{#with}}".into())
                     .label("in a step with `for_each` the element is `item`")

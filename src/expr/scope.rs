@@ -13,6 +13,7 @@ use crate::expr::field::{Field, Root, Values};
 use crate::expr::template::data::Data;
 use crate::expr::word_table::WordTable;
 use crate::model::budget::{Allowance, Budget};
+use crate::model::called::{Given, given_to};
 use crate::model::event::Event;
 use crate::model::place::Place;
 use crate::model::saved::{NOW, saved_at};
@@ -66,6 +67,8 @@ pub struct Scope<'a> {
     set: Vec<Named<'a>>,
     worked_out: Vec<OnceCell<WorkedOut>>,
     saved: &'a Map<String, Value>,
+    /// What it was given, if another rule called this one.
+    given: Option<Given<'a>>,
     item: Option<(&'a Value, usize)>,
     /// The step whose `for_each` provides `item`.
     each: Option<u32>,
@@ -91,6 +94,7 @@ impl<'a> Scope<'a> {
             worked_out: set.iter().map(|_| OnceCell::new()).collect(),
             seed: Cell::new(None),
             saved,
+            given: given_to(saved),
             item: None,
             each: None,
             place: Place::default(),
@@ -221,6 +225,8 @@ impl Values for Scope<'_> {
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
         let text = |t: &str| Some(Cow::Owned(Value::from(t)));
         Ok(match root {
+            Root::Input => self.given.map(|given| Cow::Borrowed(given.input)),
+            root if self.given.is_some() && root.is_of_request() => None,
             Root::Body => Some(Cow::Borrowed(&self.event.body)),
             Root::Raw => {
                 self.budget.made(self.event.raw.len())?;
@@ -238,6 +244,7 @@ impl Values for Scope<'_> {
             // RFC 3339 in UTC, with seconds.
             // After a wait, its end.
             Root::Now if self.saved(NOW).is_some_and(Value::is_string) => self.saved(NOW).map(Cow::Borrowed),
+            Root::Now if let Some(now) = self.given.and_then(|given| given.now) => Some(Cow::Borrowed(now)),
             Root::Now => text(&jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", self.event.received).unwrap_or_default()),
             Root::Item => self.item.map(|(item, _)| Cow::Borrowed(item)),
             Root::ItemNumber => self.item.map(|(_, n)| Cow::Owned(Value::from(n))),
@@ -245,7 +252,8 @@ impl Values for Scope<'_> {
             Root::This | Root::Loop(_) => None,
             Root::Seed => {
                 let step = self.seed.get().unwrap_or(self.place.step);
-                text(&format!("{}-{step}-{}", self.event.id, self.place.element))
+                let call = self.given.map_or_else(String::new, |given| format!("{}-", given.id));
+                text(&format!("{}-{call}{step}-{}", self.event.id, self.place.element))
             }
             Root::Secret(name) => self.vault.secret(name).and_then(|s| text(s.reveal())),
             Root::Env(name) => self.vault.env(name).and_then(text),

@@ -4,6 +4,8 @@
 pub mod answer;
 pub mod bodies;
 pub mod budget;
+pub mod called;
+pub mod caller;
 pub mod event;
 pub mod hash;
 pub mod hourly;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::answer::Answer;
+use crate::model::called::RuleCall;
 use crate::model::remembered::MemoryChange;
 use crate::secret::Vault;
 use crate::text::printable::short;
@@ -44,6 +45,15 @@ pub enum Outcome {
     Entered,
     /// `stop`: the run ends successfully.
     Stopped(String),
+    /// `return`: the run ends successfully, and its caller gets this.
+    Returned {
+        said: String,
+        value: Value,
+    },
+    /// `run_rule`: another rule is to be run. What this leads to depends on that rule.
+    Calls(Box<RuleCall>),
+    /// The run waits for the end of this rule, which it has called.
+    Awaits(String),
     /// It was not attempted, because it is not its turn yet; it will be after about this time.
     Deferred(Duration),
     /// It was not attempted, because its target is left alone for this time. Unlike a deferral, the history says so.
@@ -81,10 +91,11 @@ impl Outcome {
             }
             Outcome::Skipped(text) => Outcome::Skipped(said(text)),
             Outcome::Stopped(text) => Outcome::Stopped(said(text)),
+            Outcome::Returned { said: text, value } => Outcome::Returned { said: said(text), value: vault.strike_value(value) },
             Outcome::Retry { why, not_before, status, receipt } => Outcome::Retry { why: cut(why), not_before, status, receipt },
             Outcome::Failed { why, status } => Outcome::Failed { why: cut(why), status },
             Outcome::Paused { why, wait } => Outcome::Paused { why: cut(why), wait },
-            Outcome::Entered | Outcome::Deferred(_) => self,
+            Outcome::Entered | Outcome::Deferred(_) | Outcome::Calls(_) | Outcome::Awaits(_) => self,
         }
     }
 

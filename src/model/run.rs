@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::model::bodies::Bodies;
+use crate::model::called::{self, Given};
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::retry::Plan;
@@ -35,6 +36,8 @@ pub enum State {
     Handled,
     /// A step failed permanently; people see the run and can replay it.
     Failed,
+    /// The same in a run that another one waited for: that one knows, and goes on in this run if it is replayed.
+    FailedForCaller,
     /// A person cancelled it before it ended.
     Cancelled,
     /// It never started: its `once_per` value had already been used.
@@ -48,13 +51,20 @@ impl State {
             State::Done => "done",
             State::Handled => "handled",
             State::Failed => "failed",
+            State::FailedForCaller => "failed for its caller",
             State::Cancelled => "cancelled",
             State::Repeated => "not run again",
         }
     }
 
     /// Every state, in the order used in lists.
-    pub const ALL: [State; 6] = [State::Done, State::Handled, State::Waiting, State::Failed, State::Cancelled, State::Repeated];
+    pub const ALL: [State; 7] =
+        [State::Done, State::Handled, State::Waiting, State::Failed, State::FailedForCaller, State::Cancelled, State::Repeated];
+
+    /// Whether a step failed permanently.
+    pub fn has_failed(self) -> bool {
+        matches!(self, State::Failed | State::FailedForCaller)
+    }
 
     pub fn read(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.word() == word)
@@ -94,6 +104,15 @@ pub struct Run {
     pub turn: i64,
 }
 
+/// Which step of which run called a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CalledBy {
+    pub run: RunId,
+    pub place: Place,
+    /// Whether it waits, or waited, for the end.
+    pub is_awaited: bool,
+}
+
 /// A `once_per` value, claimed for a run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Once {
@@ -130,6 +149,15 @@ pub struct StepFacts<'a> {
     pub graph: &'a StepGraph,
 }
 
+impl StepFacts<'_> {
+    /// The `for_each` that a step belongs to, if its elements do not wait for each other, and the number of its elements.
+    pub(super) fn free_loop(&self, step: u32) -> Option<(u32, u32)> {
+        let each = self.graph.each(step)?;
+        let of = self.elements.filter(|of| *of > 0)?;
+        self.graph.node(each).is_some_and(|node| !node.stop_at_first).then_some((each, of))
+    }
+}
+
 impl Run {
     /// A new run, at a step of its rule.
     pub fn begin(id: RunId, event: EventId, rule: Arc<str>, text: TextHash, step: u32, due: Timestamp) -> Run {
@@ -157,6 +185,16 @@ impl Run {
     /// Whether the effect at its place was found to be done already.
     pub fn is_settled(&self) -> bool {
         self.settled || self.unfinished.at(self.place).is_some_and(|element| element.settled)
+    }
+
+    /// What it was given, if another run called it.
+    pub fn given(&self) -> Option<Given<'_>> {
+        called::given_to(&self.saved)
+    }
+
+    /// Whether another run waits for its end.
+    pub fn is_awaited(&self) -> bool {
+        self.given().is_some_and(|given| given.is_awaited)
     }
 
     /// Whether it waits before its next attempt.

@@ -11,6 +11,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::model::called::{self, NEVER};
 use crate::model::outcome::Outcome;
 use crate::model::place::Place;
 use crate::model::retry::Plan;
@@ -20,20 +21,14 @@ use crate::model::second_error::{self, ON_ERROR};
 use crate::model::step_graph::{Next, OnError, StepGraph};
 use crate::model::unfinished::{Element, Failure};
 
-impl StepFacts<'_> {
-    /// The `for_each` that a step belongs to, if its elements do not wait for each other, and the number of its elements.
-    fn free_loop(&self, step: u32) -> Option<(u32, u32)> {
-        let each = self.graph.each(step)?;
-        let of = self.elements.filter(|of| *of > 0)?;
-        self.graph.node(each).is_some_and(|node| !node.stop_at_first).then_some((each, of))
-    }
-}
-
 impl Run {
     /// The run after the attempt at its place ended.
     pub fn after(mut self, outcome: &mut Outcome, step: &StepFacts, now: Timestamp, dice: f64) -> Run {
         self.settled = false;
         let due = self.retry_at(outcome, step.plan, now, dice);
+        if !matches!(outcome, Outcome::Awaits(_)) {
+            self.call_has_ended(matches!(outcome, Outcome::Failed { .. }));
+        }
         match outcome {
             Outcome::Done(success) => {
                 if let Some(name) = step.save_as {
@@ -58,17 +53,19 @@ impl Run {
                 }
                 None => self.forward(step, now),
             },
-            Outcome::Stopped(_) => match step.free_loop(self.place.step) {
-                // What was begun is brought to its end.
-                Some((each, of)) => {
-                    let stopped = self.unfinished.stop(each);
-                    self.unsaved.push(stopped);
-                    self.next_element(each, of, step, now)
-                }
-                None => self.end(now),
-            },
+            Outcome::Stopped(_) => self.stop(step, now),
+            Outcome::Returned { value, .. } => {
+                let saved = called::save_returned(&mut self.saved, value.take());
+                self.unsaved.extend(saved);
+                self.stop(step, now)
+            }
+            Outcome::Awaits(rule) => {
+                let waits = called::wait_for(&mut self.saved, self.place, rule);
+                self.unsaved.push(waits);
+                self.wait_until(NEVER, step, now)
+            }
             // Nothing was tried, so nothing counts.
-            Outcome::Deferred(_) => {
+            Outcome::Deferred(_) | Outcome::Calls(_) => {
                 self.due = due.unwrap_or(now);
                 self
             }
@@ -91,6 +88,19 @@ impl Run {
                 *why = second_error::both(self.handled(step.graph), std::mem::take(why));
                 self.given_up(why, *status, step, now)
             }
+        }
+    }
+
+    /// The run ends well, or the elements of its list.
+    fn stop(mut self, step: &StepFacts, now: Timestamp) -> Run {
+        match step.free_loop(self.place.step) {
+            // What was begun is brought to its end.
+            Some((each, of)) => {
+                let stopped = self.unfinished.stop(each);
+                self.unsaved.push(stopped);
+                self.next_element(each, of, step, now)
+            }
+            None => self.end(now),
         }
     }
 
@@ -161,6 +171,7 @@ impl Run {
         match (handler, free_loop) {
             (Some((handler, on_error)), _) => {
                 self.forgiven = true;
+                self.unsaved.extend(called::forget_wait(&mut self.saved, self.place));
                 self.place = graph.to(self.place, handler);
                 match on_error {
                     OnError::Steps(first) => {
@@ -247,10 +258,10 @@ impl Run {
         let replays = self.replays;
         let is_open = next < of && !self.unfinished.is_stopped(each);
         let waiting = self.unfinished.first_due(each, replays).filter(|(_, waits)| !is_open || waits.due_in(replays) <= now);
-        let waiting = waiting.map(|(element, waits)| (element, waits.clone()));
+        let waiting = waiting.map(|(element, waits)| (element, waits.clone(), waits.due_in(replays).max(now)));
+        let waiting = self.ended_element(each).map(|(element, waits)| (element, waits, now)).or(waiting);
         match waiting {
-            Some((element, waits)) => {
-                let due = waits.due_in(replays).max(now);
+            Some((element, waits, due)) => {
                 self.unsaved.push(self.unfinished.begun(each, next, of));
                 let run = self.go(Some(Place { step: waits.step, element }), now);
                 let mut run = Run { tried: if waits.replays == replays { waits.tried } else { 0 }, due, ..run };
@@ -283,6 +294,7 @@ impl Run {
         match around.and_then(|around| graph.handler(around)) {
             Some((handler, on_error)) => {
                 self.unsaved.extend(self.unfinished.clear(each));
+                self.unsaved.extend(called::forget_waits(&mut self.saved, |step| graph.each(step) == Some(each)));
                 self.forgiven = true;
                 self.place = Place { step: handler, element: 0 };
                 match on_error {

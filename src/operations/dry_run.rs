@@ -15,13 +15,12 @@ use crate::expr::condition::trace::TraceLine;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
 use crate::model::run::State;
-use crate::operations::preview::{DryStep, Replies, What, dry_steps_of, json_reply};
+use crate::operations::preview::{DryStep, Followed, Replies, What, dry_steps_of, json_reply};
 use crate::route;
 use crate::rule::Rule;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::rule::sentence::{self, Sentence};
 use crate::rule::step::Step;
-use crate::secret::Vault;
 use crate::text::phrase::joined;
 use crate::verify::guard::Guard;
 
@@ -122,6 +121,9 @@ pub enum Branch {
 /// What one step would do.
 #[derive(Debug, Serialize)]
 pub struct StepPreview {
+    /// The rule that it is a step of, and how many rules are around that one, each of which calls the next.
+    pub rule: Arc<str>,
+    pub depth: u32,
     /// The number shown to people: `2`, `2.1` inside a `do:`, `else 1`.
     pub number: String,
     /// Which element of its `for_each`, from 1.
@@ -205,7 +207,7 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, answers: An
     }
     let ignored_status = ignored.filter(|_| verdicts.iter().all(|v| !v.runs()));
     let event = &ruleset.sealed(event.clone());
-    let mut previewer = Previewer { event, vault: &ruleset.vault, replies: Given { rule: Arc::from(""), next: 0, answers } };
+    let mut previewer = Previewer { event, ruleset, replies: Given { next: 0, answers } };
     let rules = verdicts.into_iter().filter(is_wanted).map(|verdict| previewer.rule(verdict)).collect();
     let switched_off = switched_off.into_iter().filter(|name| rule.is_none_or(|wanted| wanted == &**name)).collect();
     Ok(Preview { rules, ignored_status, switched_off })
@@ -214,29 +216,30 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, answers: An
 /// What all rules of a preview share.
 struct Previewer<'a> {
     event: &'a Event,
-    vault: &'a Vault,
+    ruleset: &'a Ruleset,
     replies: Given<'a>,
 }
 
 impl Previewer<'_> {
     fn rule(&mut self, verdict: Verdict) -> RulePreview {
-        let on_error = joined(&Sentence::of(verdict.rule, self.vault).on_error);
-        let rule = verdict.rule;
-        self.replies.rule = rule.name.clone();
-        let run = verdict.starts.map(|start| dry_steps_of(verdict.rule, start, self.event, self.vault, &mut self.replies));
+        let (rule, ruleset) = (verdict.rule, self.ruleset);
+        let on_error = joined(&Sentence::of(rule, &ruleset.vault).on_error);
+        let followed = |start| Followed { ruleset, rule, start, given: None };
+        let run = verdict.starts.map(|start| dry_steps_of(followed(start), self.event, &mut self.replies));
         let (dry_steps, end) = run.map_or((Vec::new(), None), |(dry_steps, end)| (dry_steps, Some(end)));
         RulePreview {
             rule: verdict.rule.name.clone(),
             branch: branch(&verdict),
             trace: verdict.trace,
-            steps: dry_steps.into_iter().map(|dry_step| self.step(rule, dry_step)).collect(),
+            steps: dry_steps.into_iter().map(|dry_step| self.step(dry_step)).collect(),
             fails: end == Some(State::Failed),
             on_error,
         }
     }
 
-    fn step(&self, rule: &Rule, dry_step: DryStep) -> StepPreview {
-        let strike = |text: &str| self.vault.strike(text);
+    fn step(&self, dry_step: DryStep) -> StepPreview {
+        let (rule, vault) = (dry_step.rule, &self.ruleset.vault);
+        let strike = |text: &str| vault.strike(text);
         let what = match dry_step.what {
             What::Unknown(of) => StepEffect::Unknown { of },
             What::Depends(trace) => StepEffect::Depends { trace },
@@ -246,17 +249,19 @@ impl Previewer<'_> {
             What::Effect { shown, failed, .. } => StepEffect::Done { shown: strike(&shown), failed: failed.as_deref().map(strike) },
         };
         StepPreview {
+            rule: rule.name.clone(),
+            depth: dry_step.depth,
             number: dry_step.step.number.clone(),
             element: dry_step.element,
             name: dry_step.step.name.as_deref().map(strike),
             verb: dry_step.step.verb.to_owned(),
-            saves: dry_step.step.save_as.is_some() && dry_step.step.waits().is_none(),
+            saves: dry_step.step.save_as.is_some() && dry_step.step.waits().is_none() && dry_step.step.rule().is_none(),
             what,
             on_error: rule
                 .steps
                 .iter()
                 .position(|s| std::ptr::eq(s, dry_step.step))
-                .map_or_else(String::new, |n| sentence::handlers(rule, self.vault, n as u32)),
+                .map_or_else(String::new, |n| sentence::handlers(rule, vault, n as u32)),
         }
     }
 }
@@ -272,19 +277,17 @@ fn branch(verdict: &Verdict) -> Option<Branch> {
 
 /// The given answers, for the calls that save their answer.
 struct Given<'a> {
-    /// The rule that is followed.
-    rule: Arc<str>,
     /// How many were given so far.
     next: usize,
     answers: Answers<'a>,
 }
 
 impl Replies for Given<'_> {
-    fn next(&mut self, step: &Step, _: Asks) -> Option<MockResponse> {
+    fn next(&mut self, rule: &Rule, step: &Step, _: Asks) -> Option<MockResponse> {
         step.save_as.as_ref()?;
         let body = match self.answers {
             Answers::InOrder(all) => all.get(self.next)?,
-            Answers::OfSteps(all) => &all.iter().find(|answer| *answer.rule == *self.rule && answer.step == step.number)?.body,
+            Answers::OfSteps(all) => &all.iter().find(|answer| *answer.rule == *rule.name && answer.step == step.number)?.body,
         };
         self.next += 1;
         let text = String::from_utf8_lossy(body);

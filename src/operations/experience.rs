@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::event_fields::fields;
-use super::preview::{Replies, What, all_dry_steps_of};
+use super::preview::{Followed, Replies, What, all_dry_steps_of};
 use crate::action::contract::{Asks, EffectView, MockResponse};
 use crate::expr::condition::trace::{self, Outcome};
 use crate::expr::field::{Field, Found, Root};
@@ -162,7 +162,7 @@ fn tried(rule: &Arc<Rule>, events: &[&Event], webhooks: &Webhooks, ruleset: &Rul
         let Some(start) = rule.start(&rule.scope(event, &ruleset.vault, &nothing)) else { continue };
         // As the steps see it.
         let event = ruleset.sealed(Event::clone(event));
-        let dry_steps = all_dry_steps_of(rule, start.step, &event, &ruleset.vault, &mut Unknown);
+        let dry_steps = all_dry_steps_of(Followed { ruleset, rule, start: start.step, given: None }, &event, &mut Unknown);
         for (n, step) in rule.steps.iter().enumerate() {
             let mut of_step = dry_steps.iter().filter(|dry| std::ptr::eq(dry.step, step)).peekable();
             let Some(first) = of_step.peek() else { continue };
@@ -211,7 +211,7 @@ fn numbers_as_text(view: &EffectView, event: &Event) -> Vec<(String, String)> {
 struct Unknown;
 
 impl Replies for Unknown {
-    fn next(&mut self, _: &Step, _: Asks) -> Option<MockResponse> {
+    fn next(&mut self, _: &Rule, _: &Step, _: Asks) -> Option<MockResponse> {
         None
     }
 }

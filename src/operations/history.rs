@@ -18,7 +18,9 @@ use crate::expr::condition::trace::{HIDDEN, Outcome, TraceLine};
 use crate::expr::names::Resolver;
 use crate::expr::outside_use::secrets_not_given;
 use crate::model::bodies::Bodies;
+use crate::model::called::NEVER;
 use crate::model::event::EventId;
+use crate::model::place::Place;
 use crate::model::run::{Attempt, State};
 use crate::model::unfinished::Summary;
 use crate::operations::excerpt::Excerpt;
@@ -74,7 +76,9 @@ pub struct RunCount {
 impl EventLine {
     fn of(page: EventPage, now: Timestamp) -> Self {
         let count = |state| RunCount { state, runs: page.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum() };
-        let runs = State::ALL.into_iter().map(count).filter(|count| count.runs > 0).collect();
+        // A run that failed for its caller is no news beside that one.
+        let runs =
+            State::ALL.into_iter().filter(|state| *state != State::FailedForCaller).map(count).filter(|count| count.runs > 0).collect();
         let EventPage { id, received, method, address, sender, answered, .. } = page;
         Self { id, received, method, address, sender, status: answered.by(now), runs, excerpt: None }
     }
@@ -183,6 +187,20 @@ pub struct ExplainedRun {
     /// How often it was replayed after a failure.
     pub replays: u32,
     pub attempts: Vec<ExplainedAttempt>,
+    /// The runs of other rules that its steps called, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub called: Vec<CalledRun>,
+}
+
+/// A run that a step of another one called.
+#[derive(Debug, Serialize)]
+pub struct CalledRun {
+    /// The step that called it, as shown to people, and the element of its `for_each`, from 1.
+    pub step: String,
+    pub element: Option<u32>,
+    /// Whether the caller waits, or waited, for its end.
+    pub is_awaited: bool,
+    pub run: ExplainedRun,
 }
 
 /// What a run waits for.
@@ -195,6 +213,8 @@ pub enum Wait {
     Pause { due: Timestamp },
     /// The end of a `wait` step.
     Until { due: Timestamp },
+    /// The end of a rule that it called.
+    Called,
     /// An earlier run of its queue (`one_at_a_time`).
     Turn,
     /// Nothing: the owner of the store is working on it, if that owner is alive.
@@ -233,8 +253,10 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     let event = &dossier.event;
     let explained = then.explained(event, &dossier.decided);
     let run_rules = RunRules::of(dossier, &then);
+    // What other runs called is shown there.
+    let uncalled = || dossier.runs.iter().filter(|(page, _)| page.called_by.is_none());
     let is_other = |page: &RunPage| explained.iter().all(|(rule, _)| rule.name != page.run.rule);
-    let others = dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, &run_rules));
+    let others = uncalled().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, dossier, &run_rules));
     let others = others.collect();
     Explanation {
         event: event.id,
@@ -243,8 +265,8 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
         address: event.address.clone(),
         sender: event.sender.clone(),
         status: dossier.answered.by(Timestamp::now()),
-        ran: dossier.runs.iter().filter(|(page, _)| page.run.state != State::Repeated).count(),
-        total: explained.len().max(dossier.runs.len()),
+        ran: uncalled().filter(|(page, _)| page.run.state != State::Repeated).count(),
+        total: explained.len().max(uncalled().count()),
         not_given: if explained.iter().flat_map(|(_, trace)| trace).any(is_withheld) { secrets_not_given(&then.vault) } else { Vec::new() },
         rules: explained.into_iter().map(|(rule, trace)| explained_rule(rule, trace, dossier, &run_rules)).collect(),
         others,
@@ -268,18 +290,23 @@ fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
 }
 
 fn explained_rule(rule: &Rule, trace: Vec<TraceLine>, dossier: &Dossier, run_rules: &RunRules) -> ExplainedRule {
-    let mine = || dossier.runs.iter().filter(|(page, _)| page.run.rule == rule.name);
+    let mine = || dossier.runs.iter().filter(|(page, _)| page.run.rule == rule.name && page.called_by.is_none());
     // What happened, not what would happen now: the secrets may be others.
     let is_else =
         mine().any(|(page, attempts)| rule.is_in_else(page.run.place.step) || attempts.iter().any(|a| rule.is_in_else(a.place.step)));
-    let runs = mine().map(|(page, attempts)| explained_run(page, attempts, run_rules)).collect();
+    let runs = mine().map(|(page, attempts)| explained_run(page, attempts, dossier, run_rules)).collect();
     ExplainedRule { rule: rule.name.clone(), is_else, runs, trace }
 }
 
-fn explained_run(page: &RunPage, attempts: &[Attempt], run_rules: &RunRules) -> ExplainedRun {
+fn explained_run(page: &RunPage, attempts: &[Attempt], dossier: &Dossier, run_rules: &RunRules) -> ExplainedRun {
     let (run, rule) = (&page.run, run_rules.of_run(&page.run));
     let took: Duration = attempts.iter().map(|a| a.took).sum();
     let ended: BTreeSet<u32> = attempts.iter().filter(|a| !matches!(&*a.outcome, "retry" | "paused")).map(|a| a.place.step).collect();
+    let called = dossier.runs.iter().filter_map(|(other, attempts)| {
+        let by = other.called_by.filter(|by| by.run == run.id)?;
+        let (step, element) = (number_of(rule, by.place.step), element_of(rule, by.place));
+        Some(CalledRun { step, element, is_awaited: by.is_awaited, run: explained_run(other, attempts, dossier, run_rules) })
+    });
     ExplainedRun {
         rule: run.rule.clone(),
         state: run.state,
@@ -290,6 +317,7 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], run_rules: &RunRules) -> 
         took_ms: took.as_millis() as u64,
         replays: run.replays,
         attempts: attempts.iter().map(|attempt| explained_attempt(attempt, rule)).collect(),
+        called: called.collect(),
     }
 }
 
@@ -300,6 +328,7 @@ pub(super) fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
     match () {
         () if page.is_in_hand => Wait::InHand,
         () if page.is_queued => Wait::Turn,
+        () if run.due == NEVER => Wait::Called,
         () if is_paused => Wait::Pause { due: run.due },
         () if run.tried > 0 => Wait::Retry { due: run.due, number: run.tried + 1 },
         () if run.due > Timestamp::now() => Wait::Until { due: run.due },
@@ -310,11 +339,10 @@ pub(super) fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
 fn explained_attempt(attempt: &Attempt, rule: Option<&Rule>) -> ExplainedAttempt {
     let place = attempt.place;
     let step = rule.and_then(|r| r.steps.get(place.step as usize));
-    let is_one_of_many = rule.and_then(|r| r.graph.node(place.step)).is_some_and(|node| node.each.is_some());
     ExplainedAttempt {
         step: number_of(rule, place.step),
         title: step.map_or_else(String::new, |s| s.title().to_owned()),
-        element: is_one_of_many.then_some(place.element + 1),
+        element: element_of(rule, place),
         number: attempt.number,
         at: attempt.at,
         took_ms: attempt.took.as_millis() as u64,
@@ -322,6 +350,12 @@ fn explained_attempt(attempt: &Attempt, rule: Option<&Rule>) -> ExplainedAttempt
         said: attempt.said.clone(),
         bodies: attempt.bodies.clone(),
     }
+}
+
+/// Which element of a `for_each` a step belongs to, from 1.
+fn element_of(rule: Option<&Rule>, place: Place) -> Option<u32> {
+    let is_one_of_many = rule.and_then(|r| r.graph.node(place.step)).is_some_and(|node| node.each.is_some());
+    is_one_of_many.then_some(place.element + 1)
 }
 
 fn number_of(rule: Option<&Rule>, step: u32) -> String {
@@ -339,7 +373,6 @@ mod tests {
     use super::*;
     use crate::model::answer::Answered;
     use crate::model::event::Event;
-    use crate::model::place::Place;
     use crate::model::run::Run;
 
     const RULES: &str = r#"
@@ -376,7 +409,7 @@ rules:
             said: "answered 503".into(),
             bodies: None,
         };
-        let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false };
+        let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false, called_by: None };
         let attempts = vec![attempt(1, "retry"), attempt(2, "retry")];
         Dossier {
             event,

@@ -13,9 +13,12 @@ use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::field::Values;
 use crate::expr::scope::NotDone;
 use crate::expr::template::Unrendered;
+use crate::model::called::{self, MOST_NESTED, RuleCall};
 use crate::model::event::Event;
 use crate::model::outcome::{Outcome, Success};
 use crate::model::run::{Run, State};
+use crate::model::saved::NOW;
+use crate::rule::ruleset::Ruleset;
 use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
@@ -25,7 +28,10 @@ const MOST_STEPS_SHOWN: usize = 20_000;
 
 /// One thing that would happen.
 pub struct DryStep<'r> {
+    pub rule: &'r Rule,
     pub step: &'r Step,
+    /// How many rules are around this one, each of which called the next.
+    pub depth: u32,
     /// Which element of its `for_each`, from 1.
     pub element: Option<usize>,
     pub what: What,
@@ -49,50 +55,47 @@ pub enum What {
 /// The replies of targets.
 pub trait Replies {
     /// The answer to what this step asks for next; `None` if it is not known.
-    fn next(&mut self, step: &Step, asks: Asks) -> Option<MockResponse>;
+    fn next(&mut self, rule: &Rule, step: &Step, asks: Asks) -> Option<MockResponse>;
     /// What is remembered before the run.
     fn remembered(&self) -> DryMemory {
         DryMemory::default()
     }
 }
 
-/// Follows a rule from a step on. Returns what would happen, and how the run would end.
-pub fn dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<DryStep<'r>>, State) {
-    follow(rule, start, event, vault, replies, false)
+/// A rule that is followed.
+pub struct Followed<'r> {
+    /// The rules that it can call, and their secrets.
+    pub ruleset: &'r Ruleset,
+    pub rule: &'r Rule,
+    /// The first step.
+    pub start: u32,
+    /// What it was given, if another rule called it.
+    pub given: Option<(String, Value)>,
+}
+
+/// Follows a rule from a step on, and the rules that it calls. Returns what would happen, and how the run would end.
+pub fn dry_steps_of<'r>(followed: Followed<'r>, event: &Event, replies: &mut dyn Replies) -> (Vec<DryStep<'r>>, State) {
+    follow(followed, event, replies, false)
 }
 
 /// The same, but a step that cannot be rendered does not end the run, so that what follows it is shown as well.
-pub fn all_dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> Vec<DryStep<'r>> {
-    follow(rule, start, event, vault, replies, true).0
+pub fn all_dry_steps_of<'r>(followed: Followed<'r>, event: &Event, replies: &mut dyn Replies) -> Vec<DryStep<'r>> {
+    follow(followed, event, replies, true).0
 }
 
-fn follow<'r>(
-    rule: &'r Rule,
-    start: u32,
-    event: &Event,
-    vault: &Vault,
-    replies: &mut dyn Replies,
-    goes_on: bool,
-) -> (Vec<DryStep<'r>>, State) {
-    if start == UNDECIDED {
-        return (Vec::new(), State::Failed);
-    }
+fn follow<'r>(followed: Followed<'r>, event: &Event, replies: &mut dyn Replies, goes_on: bool) -> (Vec<DryStep<'r>>, State) {
+    let Followed { ruleset, rule, start, given } = followed;
     let memory = replies.remembered();
-    let mut walk = Walk { rule, memory, event, vault, replies, goes_on, not_done: Vec::new(), dry_steps: Vec::new() };
-    let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
-    while run.state == State::Waiting && walk.dry_steps.len() < MOST_STEPS_SHOWN {
-        let Some(step) = rule.step(&run) else { break };
-        let (mut outcome, elements) = walk.step(step, &run);
-        run = run.after(&mut outcome, &rule.facts(step, elements), Timestamp::UNIX_EPOCH, 0.0);
-    }
-    let dry_steps = walk.dry_steps;
-    (dry_steps, run.state)
+    let mut walk = Walk { ruleset, rule, depth: 0, memory, event, replies, goes_on, not_done: Vec::new(), dry_steps: Vec::new() };
+    let run = walk.follow(start, given);
+    (walk.dry_steps, run.state)
 }
 
 struct Walk<'r, 'a> {
+    ruleset: &'r Ruleset,
     rule: &'r Rule,
+    depth: u32,
     event: &'a Event,
-    vault: &'a Vault,
     replies: &'a mut dyn Replies,
     /// Whether what cannot be rendered is left out, instead of ending the run.
     goes_on: bool,
@@ -103,8 +106,62 @@ struct Walk<'r, 'a> {
 }
 
 impl<'r> Walk<'r, '_> {
+    /// Follows its rule from a step on; returns the run at its end.
+    fn follow(&mut self, start: u32, given: Option<(String, Value)>) -> Run {
+        let rule = self.rule;
+        let mut run = Run::begin(0, self.event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
+        run.saved.extend(given);
+        if start == UNDECIDED {
+            run.state = State::Failed;
+        }
+        while run.state == State::Waiting && self.dry_steps.len() < MOST_STEPS_SHOWN {
+            let Some(step) = rule.step(&run) else { break };
+            let (mut outcome, elements) = self.step(step, &run);
+            run = run.after(&mut outcome, &rule.facts(step, elements), Timestamp::UNIX_EPOCH, 0.0);
+        }
+        run
+    }
+
+    /// What a step makes of the rule that it calls; the steps of that one come next.
+    fn call(&mut self, call: RuleCall, run: &Run) -> Outcome {
+        let RuleCall { rule: name, input, is_awaited } = call;
+        let did_not = |why: String| Outcome::Done(Success { said: why, output: Some(called::result(None)), ..Success::default() });
+        let Some(rule) = self.ruleset.rule(&name).filter(|rule| rule.is_callable && rule.enabled) else {
+            return Outcome::failed(format!("the rule `{name}` cannot be called"));
+        };
+        if self.depth >= MOST_NESTED {
+            return Outcome::failed(format!("rules call each other more than {MOST_NESTED} deep here"));
+        }
+        let id = format!("{}-{}-{}-{}", rule.name, self.depth, run.place.step, run.place.element);
+        let own = run.saved.get(NOW).filter(|now| now.is_string());
+        let given = called::given(input, is_awaited, self.depth + 1, id, own.or(run.given().and_then(|given| given.now)));
+        let saved = [given.clone()].into_iter().collect();
+        let Some(started) = rule.start(&rule.scope(self.event, &self.ruleset.vault, &saved)) else {
+            return did_not(format!("`{name}` would not run: its `if` is not true"));
+        };
+        let mut inner = Walk {
+            ruleset: self.ruleset,
+            rule,
+            depth: self.depth + 1,
+            event: self.event,
+            replies: &mut *self.replies,
+            goes_on: self.goes_on,
+            memory: std::mem::take(&mut self.memory),
+            not_done: Vec::new(),
+            dry_steps: std::mem::take(&mut self.dry_steps),
+        };
+        let end = inner.follow(started.step, Some(given));
+        (self.memory, self.dry_steps) = (inner.memory, inner.dry_steps);
+        match end.state {
+            _ if !is_awaited => Outcome::Done(Success::default()),
+            State::Failed => Outcome::failed(format!("`{name}` would fail")),
+            _ => Outcome::Done(Success { output: Some(called::result(called::returned(&end.saved).cloned())), ..Success::default() }),
+        }
+    }
+
     fn step(&mut self, step: &'r Step, run: &Run) -> (Outcome, Option<u32>) {
-        let scope = self.rule.scope_at(run.place, self.event, self.vault, &run.saved).not_done(&self.not_done);
+        let vault: &'r Vault = &self.ruleset.vault;
+        let scope = self.rule.scope_at(run.place, self.event, vault, &run.saved).not_done(&self.not_done);
         let each = self.rule.graph.node(run.place.step).and_then(|f| f.each);
         let elements = each.map(|each| self.rule.elements(each, &scope));
         let unknown = scope.take_unknown();
@@ -142,9 +199,9 @@ impl<'r> Walk<'r, '_> {
         };
         let depends = matches!(truth, Truth::Depends(_));
         if truth == Truth::No || depends && run.tried == 0 {
-            let trace = trace::explain(&step.condition, &scope, self.vault, true);
+            let trace = trace::explain(&step.condition, &scope, vault, true);
             let what = if depends { What::Depends(trace) } else { What::Skipped(trace) };
-            self.dry_steps.push(DryStep { step, element: number, what });
+            self.dry_steps.push(DryStep { rule: self.rule, step, depth: self.depth, element: number, what });
         }
         if truth == Truth::No {
             return (Outcome::Skipped(String::new()), count);
@@ -184,13 +241,26 @@ impl<'r> Walk<'r, '_> {
             return self.shown(step, run, number, effect, outcome.unwrap_or_else(|| effect.assumed()));
         }
         let asks = effect.asks();
-        let reply = asks.and_then(|asks| self.replies.next(step, asks));
+        let reply = asks.and_then(|asks| self.replies.next(self.rule, step, asks));
         let known = reply.is_some() || asks.is_none();
         let outcome = reply.map_or_else(|| effect.assumed(), |reply| effect.answered(reply));
         if !known {
             self.has_no_answer(step);
         }
-        self.shown(step, run, number, effect, outcome)
+        match outcome {
+            Outcome::Calls(call) => {
+                let at = self.dry_steps.len();
+                self.shown(step, run, number, effect, Outcome::Done(Success::default()));
+                let outcome = self.call(*call, run);
+                if let (Outcome::Failed { why, .. }, Some(DryStep { what: What::Effect { failed, .. }, .. })) =
+                    (&outcome, self.dry_steps.get_mut(at))
+                {
+                    *failed = Some(why.clone());
+                }
+                outcome
+            }
+            outcome => self.shown(step, run, number, effect, outcome),
+        }
     }
 
     /// Shows an effect, with its outcome.
@@ -213,7 +283,7 @@ impl<'r> Walk<'r, '_> {
     }
 
     fn show(&mut self, step: &'r Step, element: Option<usize>, what: What) {
-        self.dry_steps.push(DryStep { step, element, what });
+        self.dry_steps.push(DryStep { rule: self.rule, step, depth: self.depth, element, what });
     }
 }
 

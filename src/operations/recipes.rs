@@ -12,7 +12,7 @@ use crate::text::span;
 use crate::yaml::source::Source;
 
 /// All recipes, by file name.
-const RECIPES: [(&str, &str); 74] = [
+const RECIPES: [(&str, &str); 75] = [
     ("airtable-records-to-chat", include_str!("../../docs/recipes/airtable-records-to-chat.yaml")),
     ("alerts-in-one-message", include_str!("../../docs/recipes/alerts-in-one-message.yaml")),
     ("aws-alarms-to-chat", include_str!("../../docs/recipes/aws-alarms-to-chat.yaml")),
@@ -57,6 +57,7 @@ const RECIPES: [(&str, &str); 74] = [
     ("order-items-to-rows", include_str!("../../docs/recipes/order-items-to-rows.yaml")),
     ("order-to-another-app", include_str!("../../docs/recipes/order-to-another-app.yaml")),
     ("orders-of-gold-customers-to-chat", include_str!("../../docs/recipes/orders-of-gold-customers-to-chat.yaml")),
+    ("orders-of-two-shops", include_str!("../../docs/recipes/orders-of-two-shops.yaml")),
     ("orders-to-aws-queue", include_str!("../../docs/recipes/orders-to-aws-queue.yaml")),
     ("orders-to-partner", include_str!("../../docs/recipes/orders-to-partner.yaml")),
     ("pagerduty-incidents-to-chat", include_str!("../../docs/recipes/pagerduty-incidents-to-chat.yaml")),

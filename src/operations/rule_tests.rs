@@ -16,9 +16,10 @@ use crate::action::memory::DryMemory;
 use crate::engine::starts::made::{self, Start};
 use crate::expr::condition::trace;
 use crate::expr::number;
+use crate::model::called;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
-use crate::operations::preview::{Replies, What, dry_steps_of, json_reply};
+use crate::operations::preview::{Followed, Replies, What, dry_steps_of, json_reply};
 use crate::operations::schedules::not_a_moment;
 use crate::route;
 use crate::rule::failed::FailedRules;
@@ -80,11 +81,12 @@ pub fn run(ruleset: &Ruleset, folder: &Path, only: Option<&str>) -> TestResults 
 /// What a rule does with the request of a test. The error says why the test cannot run.
 pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Result<Vec<EffectView>> {
     let stage = Stage { ruleset, rule, folder: Path::new("") };
-    let (event, saved) = (stage.event(test)?, Map::new());
+    let (event, given) = (stage.event(test)?, given(rule, test));
+    let saved: Map<String, Value> = given.clone().into_iter().collect();
     let Some(started) = rule.start(&rule.scope(&event, &ruleset.vault, &saved)) else { return Ok(Vec::new()) };
     anyhow::ensure!(started.step != UNDECIDED, "the rule would fail: {}", rule.why_undecided());
     let event = ruleset.sealed(event);
-    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given::of(test));
+    let (steps, _) = dry_steps_of(Followed { ruleset, rule, start: started.step, given }, &event, &mut Given::of(test));
     let mut views = Vec::new();
     for step in steps {
         match step.what {
@@ -94,6 +96,12 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
         }
     }
     Ok(views)
+}
+
+/// What another rule gives a rule in a test.
+fn given(rule: &Rule, test: &Test) -> Option<(String, Value)> {
+    let input = test.send.input.clone()?;
+    Some(called::given(Value::Object(input), true, 1, rule.name.to_string(), None))
 }
 
 /// The answers of a test, in order; of each kind, the last one is repeated.
@@ -114,7 +122,7 @@ impl Replies for Given<'_> {
         DryMemory { values: self.test.remembered.clone().into_iter().collect(), is_whole: true }
     }
 
-    fn next(&mut self, _: &Step, asks: Asks) -> Option<MockResponse> {
+    fn next(&mut self, _: &Rule, _: &Step, asks: Asks) -> Option<MockResponse> {
         let number = self.given.iter().filter(|given| **given == asks).count();
         self.given.push(asks);
         let mut all = self.test.replies.iter().filter(|reply| reply.to == asks);
@@ -147,7 +155,8 @@ impl Stage<'_> {
             }
         }
         let event = self.event(test)?;
-        let saved = Map::new();
+        let given = given(self.rule, test);
+        let saved: Map<String, Value> = given.clone().into_iter().collect();
         let scope = self.rule.scope(&event, &self.ruleset.vault, &saved);
         let Some(started) = self.rule.start(&scope) else {
             if test.expect.is_empty() {
@@ -161,7 +170,8 @@ impl Stage<'_> {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
         let event = self.ruleset.sealed(event);
-        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given::of(test));
+        let followed = Followed { ruleset: self.ruleset, rule: self.rule, start: started.step, given };
+        let (dry_steps, _) = dry_steps_of(followed, &event, &mut Given::of(test));
         let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();
@@ -170,7 +180,8 @@ impl Stage<'_> {
                 What::Effect { view, .. } if is_quiet(&view.verb) => {}
                 What::Effect { view, .. } => got.push(view),
                 What::Failed(why, _) => {
-                    failed.push(format!("    step {} ({}) would fail: {why}\n", dry_step.step.number, dry_step.step.title()))
+                    let whose = if dry_step.depth > 0 { format!(" of `{}`", dry_step.rule.name) } else { String::new() };
+                    failed.push(format!("    step {} ({}){whose} would fail: {why}\n", dry_step.step.number, dry_step.step.title()))
                 }
                 What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}
             }
@@ -203,6 +214,11 @@ impl Stage<'_> {
         if let (Some(silence), Some(given)) = (&self.rule.silence, &test.send.silent) {
             let received = Timestamp::from_second(NOW)?;
             return Ok(made::sample_silence(self.rule, silence, given, EventId::new(received, [0; 10]), received));
+        }
+        if test.send.input.is_some() {
+            // What the event of the caller is does not matter.
+            let received = Timestamp::from_second(NOW)?;
+            return Ok(Event { id: EventId::new(received, [0; 10]), received, ..Event::nobody() });
         }
         let Some(when) = self.rule.when.first() else {
             anyhow::bail!("write the moment at which it starts: send: {{ planned: 2026-03-02T09:00 }}");

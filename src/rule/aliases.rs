@@ -36,7 +36,7 @@ pub const RULE_WORDS: [(&str, &str); 31] = [
     ("vars", "set"),
 ];
 /// In place of a verb, and what to write.
-pub const STEP_WORDS: [(&str, &str); 60] = [
+pub const STEP_WORDS: [(&str, &str); 72] = [
     ("steps", "do"),
     ("actions", "do"),
     ("block", "do"),
@@ -54,7 +54,19 @@ pub const STEP_WORDS: [(&str, &str); 60] = [
     ("script", "Doorbell does not run programs; call an address with `post: https://…`"),
     ("save", "write `append: file.log` with `text:`"),
     ("loop", "write `for_each:` next to the verb, in the same step"),
-    ("return", "write `respond: 200`"),
+    ("returns", "write `return: \"{{ body.price }}\"`"),
+    ("run_rules", "write `run_rule: NAME`"),
+    ("call_rule", "write `run_rule: NAME`"),
+    ("start_rule", "write `run_rule: NAME`"),
+    ("trigger_rule", "write `run_rule: NAME`"),
+    ("rule", "write `run_rule: NAME`"),
+    ("workflow", "write `run_rule: NAME`"),
+    ("run_workflow", "write `run_rule: NAME`"),
+    ("execute_workflow", "write `run_rule: NAME`"),
+    ("call_workflow", "write `run_rule: NAME`"),
+    ("subflow", "write `run_rule: NAME`"),
+    ("run_script", "Doorbell does not run programs; to run another rule, write `run_rule: NAME`"),
+    ("call_service", "write `post: https://…`; to run another rule, write `run_rule: NAME`"),
     ("answer", "write `respond: 200`"),
     ("sleep", "write `wait: 10 minutes`"),
     ("upsert", "write `add_or_update_row: file.xlsx` with `match:` and `columns:`"),
@@ -99,7 +111,7 @@ pub const STEP_WORDS: [(&str, &str); 60] = [
     ("echo", "write `log: text`"),
 ];
 /// In place of a field of a step.
-pub const STEP_FIELDS: [(&str, &str); 46] = [
+pub const STEP_FIELDS: [(&str, &str); 53] = [
     ("catch", "on_error"),
     ("rescue", "on_error"),
     ("on_failure", "on_error"),
@@ -145,5 +157,12 @@ pub const STEP_FIELDS: [(&str, &str); 46] = [
     ("foreach", "for_each"),
     ("loop", "for_each"),
     ("with", "write the fields directly in the step"),
+    ("input", "with"),
+    ("inputs", "with"),
+    ("args", "with"),
+    ("arguments", "with"),
+    ("parameters", "with"),
+    ("await", "and_wait"),
+    ("async", "write `and_wait: false`"),
     ("id", "save_as"),
 ];

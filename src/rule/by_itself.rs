@@ -30,9 +30,14 @@ fn look_at_moments(rule: &Rule, item: &Item) {
 
 /// Reports an answer for which nobody waits.
 fn look_at_answer(rule: &Rule, item: &Item) {
-    let Some(answering) = rule.steps.iter().find(|step| step.answers()).filter(|_| rule.when.is_empty() && rule.starts_by_itself()) else {
+    let Some(answering) = rule.steps.iter().find(|step| step.answers()) else { return };
+    if rule.is_only_called() {
+        let draft = item.at(&answering.path).problem("nobody waits for an answer, because only other rules start this one");
+        draft.label("to give the calling rule a result, write `return:`").add();
+    }
+    if !rule.when.is_empty() || !rule.starts_by_itself() {
         return;
-    };
+    }
     let draft = item.at(&answering.path).problem("nobody waits for an answer, because this rule starts only by itself");
     draft.label("remove this step").add();
 }
@@ -62,7 +67,11 @@ fn look_at_tests(rule: &Rule, item: &Item) {
             let draft = place.problem("this rule does not wait for silence, so a test cannot send it one");
             draft.label("send a webhook, such as send: { json: { … } }").add();
         }
-        if !rule.when.is_empty() || send.planned.is_some() || send.failed.is_some() || send.silent.is_some() {
+        if send.input.is_some() && !rule.is_callable {
+            let draft = place.problem("other rules cannot call this rule, so a test cannot give it an input");
+            draft.label("send a webhook, such as send: { json: { … } }").add();
+        }
+        if !rule.when.is_empty() || send.is_made() {
             continue;
         }
         if rule.timetable.is_some() {
@@ -71,6 +80,9 @@ fn look_at_tests(rule: &Rule, item: &Item) {
         } else if let Some(failed) = &rule.failed {
             let draft = place.problem("this rule starts when others fail, so its tests send it a failure");
             draft.label(format!("write for example send: {{ failed: {{ rule: {}, message: it answered 500 }} }}", failed.example())).add();
+        } else if rule.is_callable {
+            let draft = place.problem("only other rules start this rule, so its tests give it an input");
+            draft.label("write for example send: { input: { number: 17 } }").add();
         } else if rule.silence.is_some() {
             let draft = place.problem("this rule waits for silence, so its tests send it one");
             draft.label("write for example send: { silent: { last: 2026-03-02T09:00:00Z } }").add();

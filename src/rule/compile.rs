@@ -10,7 +10,7 @@ use super::steps::{self, Lists};
 use super::{ANSWER_WITHIN, Rule, by_itself, run_policy, test, wait, when};
 use crate::expr::condition::read as condition;
 use crate::expr::field_use::FieldUses;
-use crate::expr::names::{Names, Resolver};
+use crate::expr::names::{Names, Resolver, StartedBy};
 use crate::model::retry::Plan;
 use crate::model::run::TextHash;
 use crate::schedule::zone::Named;
@@ -44,6 +44,13 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     let starts = when::read(&mut fields, &origin.zone);
     let when = starts.webhooks;
     known.zone = starts.zone;
+    known.started_by = match starts.is_callable {
+        false => StartedBy::Others,
+        true if when.is_empty() && starts.timetable.is_none() && starts.failed.is_empty() && starts.silence.is_none() => {
+            StartedBy::OnlyRules
+        }
+        true => StartedBy::RulesToo,
+    };
     known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
     let then = fields.must("then").and_then(|i| items(&i)).unwrap_or_default();
     let otherwise = fields.may("else").and_then(|i| items(&i)).unwrap_or_default();
@@ -84,6 +91,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
         when,
         timetable: starts.timetable,
         silence: starts.silence,
+        is_callable: starts.is_callable,
         failed: Some(starts.failed).filter(|failed| !failed.is_empty()),
         set,
         condition,

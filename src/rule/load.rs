@@ -8,6 +8,7 @@ use super::Rule;
 use super::address::{self, Address};
 use super::bounds::Bounds;
 use super::by_itself;
+use super::called;
 use super::compile::{self, Origin};
 use super::connections::{self, ReadConnection};
 use super::files;
@@ -399,6 +400,10 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         senders::look(rule, uses, item, &addresses);
     }
     connections::look(all.rules.iter().filter_map(|(rule, _, item)| Some((rule.as_ref()?, item))), &all.connections);
+    called::look(
+        all.rules.iter().filter_map(|(rule, _, item)| Some((rule.as_ref()?, item))),
+        &all.rules.iter().map(|(_, name, _)| &**name).collect(),
+    );
     files::look(all.rules.iter().filter_map(|(rule, _, item)| Some((rule.as_ref()?, item))));
 }
 

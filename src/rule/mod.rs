@@ -10,6 +10,7 @@ pub mod address;
 pub mod aliases;
 mod bounds;
 mod by_itself;
+mod called;
 pub mod compile;
 pub mod connections;
 pub mod cors;
@@ -82,6 +83,8 @@ pub struct Rule {
     pub failed: Option<FailedRules>,
     /// The silence that starts it.
     pub silence: Option<Silence>,
+    /// Whether other rules can call it.
+    pub is_callable: bool,
     pub set: Vec<SetName>,
     pub condition: All,
     pub once_per: Option<OncePer>,
@@ -215,6 +218,11 @@ impl Rule {
     /// Whether something else than a request starts it.
     pub fn starts_by_itself(&self) -> bool {
         self.timetable.is_some() || self.failed.is_some() || self.silence.is_some()
+    }
+
+    /// Whether only other rules start it.
+    pub fn is_only_called(&self) -> bool {
+        self.is_callable && self.when.is_empty() && !self.starts_by_itself()
     }
 
     /// Whether it listens at this path, enabled or not.

@@ -8,6 +8,7 @@ use super::connections::CONNECTION;
 use super::set::reserved_names;
 use crate::action::KINDS;
 use crate::action::connections::WAYS;
+use crate::action::contract::Kind;
 use crate::action::files::attached::ATTACHED;
 use crate::expr::condition::read::TESTS;
 use crate::text::word::{FIELD, HEADER, NAME, Shape, Word, map};
@@ -84,6 +85,7 @@ pub const WHEN: &[Word] = &[
     word("between_times", Shape::Two(&Shape::Matching(TIME)), "of the silence, only time between these times of day counts"),
     word("on_days", Shape::Each(1, &Shape::Any), "of the silence, only time on these days counts, such as weekdays"),
     word("back", Shape::Flag, "true: the rule starts again when something comes, with `body.back`"),
+    word("called", Shape::Flag, "true: other rules can run this one, with `run_rule:`; it reads what they give as input.…"),
     word("cron", Shape::Text, "the rule starts by itself at these moments, such as \"0 9 * * MON-FRI\""),
 ];
 pub const ADDRESS: &[Word] = &[
@@ -168,6 +170,7 @@ const SEND: &[Word] = &[
     word("planned", Shape::Text, "the moment, for a rule that starts by itself, such as 2026-03-02T09:00"),
     word("silent", Shape::Map, "the silence, for a rule that waits for it: last, previous, back"),
     word("failed", Shape::Map, "the failed run, for a rule that starts then: rule, step, message, status, tries, event, address, count"),
+    word("input", Shape::Map, "what another rule gives, for a rule that is called: its names and values"),
     word("missed", Shape::Whole(0, 10_000), "how many moments were missed before, for a rule that starts by itself"),
 ];
 const REPLY: &[Word] = &[
@@ -193,7 +196,8 @@ pub fn field_keys() -> Vec<&'static str> {
 
 /// The JSON Schema (draft 7) of a rule file.
 pub fn json_schema() -> Value {
-    let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, Shape::Text, kind.does()))).collect();
+    let shape = |kind: &dyn Kind| if kind.takes_any() { Shape::Any } else { Shape::Text };
+    let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, shape(*kind), kind.does()))).collect();
     let of_do = [word(super::step::DO, Shape::Of("steps"), "several steps under one `if` or `for_each`")];
     let fields: Vec<&[Word]> = KINDS.iter().map(|kind| kind.keys()).collect();
     let mut step_words: Vec<&[Word]> = vec![&verbs, &of_do];
@@ -259,7 +263,8 @@ pub fn json_schema() -> Value {
         })
         .collect();
     let mut when = map(&[WHEN], &[]);
-    when["anyOf"] = ["webhook", "every", "at", "cron", "failed", "silent"].iter().map(|key| json!({ "required": [key] })).collect();
+    when["anyOf"] =
+        ["webhook", "every", "at", "cron", "failed", "silent", "called"].iter().map(|key| json!({ "required": [key] })).collect();
     let mut attached = map(&[ATTACHED], &[]);
     attached["oneOf"] = ["file", "base64"].map(|key| json!({ "required": [key] })).to_vec().into();
     let mut connection = map(&[CONNECTION], &[]);

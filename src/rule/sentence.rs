@@ -78,7 +78,8 @@ pub fn by_itself(rule: &Rule) -> Vec<String> {
     let times = rule.timetable.as_ref().map(|timetable| format!("it is time, {}", timetable.said()));
     let failures = rule.failed.as_ref().map(FailedRules::said);
     let silence = rule.silence.as_ref().map(Silence::said);
-    times.into_iter().chain(failures).chain(silence).collect()
+    let called = rule.is_callable.then(|| "another rule calls it".to_owned());
+    times.into_iter().chain(failures).chain(silence).chain(called).collect()
 }
 
 /// The steps between two numbers, without those that are inside of others.

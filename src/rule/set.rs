@@ -17,7 +17,7 @@ use crate::yaml::locate::PathStep;
 
 /// Names that authors cannot choose.
 pub fn reserved_names() -> impl Iterator<Item = &'static str> {
-    let words = ["any", "all", "none", "input", ERROR, "true", "false", "null", "this", "if", "unless", "each", "with", "else"];
+    let words = ["any", "all", "none", ERROR, "true", "false", "null", "this", "if", "unless", "each", "with", "else"];
     ROOTS.into_iter().chain(HELPERS.iter().map(|helper| helper.name)).chain(words)
 }
 

@@ -8,7 +8,7 @@ use super::each::{self, ForEach, ReadEach};
 use super::items::items;
 use super::set::{check_name, read_set};
 use super::step_shape::{below_the_verb, not_a_step, whole_list};
-use crate::action::contract::{Action, FileUse};
+use crate::action::contract::{Action, CalledRule, FileUse};
 use crate::action::{KINDS, kind_of, verbs};
 use crate::expr::condition::All;
 use crate::expr::condition::read as condition;
@@ -25,8 +25,6 @@ use crate::yaml::locate::Path;
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Verbs that rules.md describes but that do not exist yet.
-const LATER: [&str; 1] = ["run_rule"];
 /// Several steps under one `if` or `for_each`.
 pub const DO: &str = "do";
 /// A compiled step.
@@ -113,6 +111,10 @@ impl Step {
     pub fn waits(&self) -> Option<Duration> {
         self.action.as_ref().and_then(|action| action.waits())
     }
+    /// The rule that it runs.
+    pub fn rule(&self) -> Option<CalledRule<'_>> {
+        self.action.as_ref().and_then(|action| action.rule())
+    }
     /// The file that it changes, if that is always the same one.
     pub fn file(&self) -> Option<FileUse<'_>> {
         self.action.as_ref().and_then(|action| action.file())
@@ -172,7 +174,8 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     let found = find_verb(&mut fields, item);
     let value = match found.map(|verb| fields.key(verb.word()).node) {
         Some(Node::Text(text) | Node::Number(text)) => text.clone(),
-        _ => String::new(),
+        Some(Node::Empty | Node::Braces | Node::Tagged) | None => String::new(),
+        Some(other) => other.json().to_string(),
     };
     let mut inside = Some(Vec::new());
     let work = match found {
@@ -183,7 +186,7 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
             inside.as_ref().map(|_| (DO, None))
         }
         Some(Verb::Kind(verb, kind)) => match fields.key(verb).node {
-            Node::Map(entries) => {
+            Node::Map(entries) if !kind.takes_any() => {
                 below_the_verb(verb, kind.value(), entries, &fields);
                 // A step in the wrong place was already reported; its fields would only repeat that.
                 fields.rest();
@@ -374,9 +377,6 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
             present.push(Verb::Kind(verb, kind));
         } else if *key == DO {
             present.push(Verb::Do);
-        } else if LATER.contains(key) {
-            fields.key(key).problem(format!("`{key}:` is not available yet")).label("remove this step for now").add();
-            return None;
         }
     }
     match present.as_slice() {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::action::contract::Asks;
 use crate::action::{KINDS, verbs};
+use crate::model::called::shown;
 use crate::text::nearest::nearest;
 use crate::text::word::Shape;
 use crate::yaml::Node;
@@ -43,6 +44,15 @@ pub struct Sending {
     pub failed: Option<Map<String, Value>>,
     /// What is known about a silence, for a rule that waits for it.
     pub silent: Option<Map<String, Value>>,
+    /// What another rule gives, for a rule that is called.
+    pub input: Option<Map<String, Value>>,
+}
+
+impl Sending {
+    /// Whether it is no webhook.
+    pub fn is_made(&self) -> bool {
+        self.planned.is_some() || self.failed.is_some() || self.silent.is_some() || self.input.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -149,6 +159,11 @@ fn details(item: &Item, what: &'static str, known: &[&str]) -> Option<Map<String
     Some(out)
 }
 
+/// What another rule gives.
+fn input(item: &Item) -> Option<Map<String, Value>> {
+    item.entries("`input:`")?.into_iter().map(|(name, value)| Some((name, plain(&value)?))).collect()
+}
+
 fn read_send(item: &Item) -> Option<Sending> {
     let mut fields = item.fields("`send:`")?;
     let mut send = Sending {
@@ -162,14 +177,14 @@ fn read_send(item: &Item) -> Option<Sending> {
         missed: fields.may("missed").and_then(|i| i.whole(0, 10_000)).unwrap_or(0),
         failed: fields.may("failed").and_then(|i| details(&i, "`failed:`", &FAILURE)),
         silent: fields.may("silent").and_then(|i| details(&i, "`silent:`", &SILENCE)),
+        input: fields.may("input").and_then(|i| input(&i)),
     };
-    if (send.planned.is_some() || send.failed.is_some() || send.silent.is_some())
-        && (send.path.is_some() || send.method.is_some() || !send.headers.is_empty() || !send.query.is_empty())
-    {
-        let (what, key) = match (&send.planned, &send.failed) {
-            (Some(_), _) => ("a moment", "planned"),
-            (_, Some(_)) => ("a failure", "failed"),
-            _ => ("a silence", "silent"),
+    if send.is_made() && (send.path.is_some() || send.method.is_some() || !send.headers.is_empty() || !send.query.is_empty()) {
+        let (what, key) = match (&send.planned, &send.failed, &send.silent) {
+            (Some(_), ..) => ("a moment", "planned"),
+            (_, Some(_), _) => ("a failure", "failed"),
+            (.., Some(_)) => ("a silence", "silent"),
+            _ => ("the call of a rule", "input"),
         };
         let draft = item.problem(format!("{what} is no request, so it has no path, method, headers or query"));
         draft.label(format!("keep only `{key}:`")).add();
@@ -253,7 +268,8 @@ fn read_expected(item: &Item) -> Option<Expected> {
     let mut found = None;
     for (verb, kind) in verbs() {
         if let Some(value) = fields.may(verb) {
-            found = Some((verb, kind, value.text()?));
+            let what = if kind.takes_any() { shown(&plain(&value)?) } else { value.text()? };
+            found = Some((verb, kind, what));
             break;
         }
     }

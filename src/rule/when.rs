@@ -1,4 +1,5 @@
-//! `when:`: what starts a rule: webhooks, moments (read by `timing.rs`), failures (`failed.rs`) and silence (`silent.rs`).
+//! `when:`: what starts a rule: webhooks, moments (read by `timing.rs`), failures (`failed.rs`), silence (`silent.rs`) and
+//! other rules.
 
 use super::address::read_methods;
 use super::failed::{self, FailedRules};
@@ -29,6 +30,8 @@ pub struct Starts<'a> {
     pub timetable: Option<Timetable>,
     pub failed: FailedRules,
     pub silence: Option<Silence>,
+    /// Whether other rules can call it.
+    pub is_callable: bool,
     /// The time zone of the rule.
     pub zone: Named,
     /// `timezone:` of a rule that does not start by itself: only steps can need it.
@@ -42,7 +45,15 @@ pub fn read<'a>(fields: &mut Fields<'a>, zone: &Named) -> Starts<'a> {
     let (when, own, missed) = (fields.must("when"), fields.may("timezone"), fields.may("missed"));
     let own_zone = own.as_ref().and_then(read_zone);
     let zone = own_zone.unwrap_or_else(|| zone.clone());
-    let mut starts = Starts { webhooks: Vec::new(), timetable: None, failed: FailedRules::default(), silence: None, zone, idle_zone: None };
+    let mut starts = Starts {
+        webhooks: Vec::new(),
+        timetable: None,
+        failed: FailedRules::default(),
+        silence: None,
+        is_callable: false,
+        zone,
+        idle_zone: None,
+    };
     let mut schedules = Vec::new();
     let (mut is_timed, mut is_silent) = (false, false);
     if let Some(item) = when {
@@ -119,14 +130,21 @@ fn read_one(one: &Item, starts: &mut Starts, schedules: &mut Vec<(Schedule, Stri
     let Some(mut when) = one.fields("`when:`") else { return };
     let is_timed = TIMING.iter().any(|key| when.has(key));
     let is_foreign = FOREIGN.iter().any(|(key, _)| when.has(key));
-    let address =
-        if is_timed || when.has("failed") || when.has("silent") || is_foreign { when.may("webhook") } else { when.must("webhook") };
+    let has_other = is_timed || ["failed", "silent", "called"].iter().any(|key| when.has(key)) || is_foreign;
+    let address = if has_other { when.may("webhook") } else { when.must("webhook") };
     let methods = when.may("method").map(|i| read_methods(&i));
     if let Some(address) = address.as_ref().filter(|_| is_timed) {
         let draft = address.problem("a webhook and a time are two ways to start, so each is an entry of its own").at_key();
         draft.label("write a list: when: [{ webhook: /path }, { at: \"09:00\" }]").add();
     }
     schedules.extend(timing::read(&mut when));
+    if let Some(called) = when.may("called") {
+        if is_timed || address.is_some() || when.has("failed") || when.has("silent") {
+            let draft = called.problem("another rule and something else are two ways to start, so each is an entry of its own").at_key();
+            draft.label("write a list: when: [{ webhook: /path }, { called: true }]").add();
+        }
+        read_called(&called, starts);
+    }
     if let Some(failed) = when.may("failed") {
         if is_timed || address.is_some() {
             let other = if is_timed { "a time" } else { "a webhook" };
@@ -182,11 +200,27 @@ fn read_one(one: &Item, starts: &mut Starts, schedules: &mut Vec<(Schedule, Stri
             draft.one_level_out().label("write it one level further out").add();
         }
     }
-    when.done(&FOREIGN, &["called"]);
+    when.done(&FOREIGN, &[]);
+}
+
+/// Reads `called: true`.
+fn read_called(item: &Item, starts: &mut Starts) {
+    match item.node {
+        Node::Bool(true) => starts.is_callable = true,
+        Node::Bool(false) => {
+            let draft = item.problem("a rule that other rules must not call has no `called:`").write("true");
+            draft.label("write `called: true`, or remove this entry").add();
+        }
+        Node::Text(_) | Node::List(_) => {
+            let draft = item.problem("a rule does not say which rules call it").write("true");
+            draft.label("write `called: true`; the other rule has a step `- run_rule: NAME`").add();
+        }
+        _ => drop(item.flag()),
+    }
 }
 
 /// Words of other tools in `when:`.
-const FOREIGN: [(&str, &str); 23] = [
+const FOREIGN: [(&str, &str); 29] = [
     ("path", "webhook"),
     ("url", "webhook"),
     ("address", "webhook"),
@@ -204,6 +238,12 @@ const FOREIGN: [(&str, &str); 23] = [
     ("weekdays", "days"),
     ("day", "days"),
     ("crontab", "cron"),
+    ("call", "called"),
+    ("called_by", "called"),
+    ("callable", "called"),
+    ("workflow_call", "called"),
+    ("subflow", "called"),
+    ("rule", "called"),
     ("silence", "silent"),
     ("quiet", "silent"),
     ("error", "failed"),

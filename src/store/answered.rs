@@ -30,6 +30,8 @@ pub(super) fn is_by_a_rule(stored: u32) -> bool {
 /// What the sender of an event was sent. `kept` is the status of the answer that is stored for the same delivery.
 pub(super) fn answered(stored: u32, received: Timestamp, kept: Option<u16>, runs: &[(RunPage, Vec<Attempt>)]) -> Answered {
     let own = (stored % UNIT) as u16;
+    // Runs that others called answer nobody.
+    let runs = || runs.iter().filter(|(page, _)| page.called_by.is_none());
     if stored == NOBODY {
         return Answered::Nobody;
     }
@@ -37,7 +39,7 @@ pub(super) fn answered(stored: u32, received: Timestamp, kept: Option<u16>, runs
         // An earlier version stored the status of the address although a rule answered.
         return Answered::With(kept.unwrap_or(own));
     }
-    let attempts = || runs.iter().flat_map(|(_, attempts)| attempts);
+    let attempts = || runs().flat_map(|(_, attempts)| attempts);
     let is_late = |status| attempts().any(|a| a.said == said_too_late(status));
     match kept {
         Some(status) if !is_late(status) => return Answered::With(status),
@@ -55,11 +57,11 @@ pub(super) fn answered(stored: u32, received: Timestamp, kept: Option<u16>, runs
     let is_over = |(page, attempts): &(RunPage, Vec<Attempt>)| {
         page.ended.is_some_and(|at| at <= until) || (page.run.replays > 0 && attempts.iter().any(failed))
     };
-    let has = |state| runs.iter().any(|(page, _)| page.run.state == state);
+    let has = |state| runs().any(|(page, _)| page.run.state == state);
     match () {
         // Nobody waits for a rule that does not run because of `once_per`.
         () if has(State::Repeated) && !has(State::Failed) && !has(State::Waiting) => Answered::With(own),
-        () if runs.iter().all(is_over) => Answered::With(500),
+        () if runs().all(is_over) => Answered::With(500),
         () if has(State::Waiting) => Answered::Until(until),
         () => Answered::With(LATE),
     }
@@ -87,7 +89,15 @@ mod tests {
             said: said.clone(),
             bodies: None,
         };
-        let page = RunPage { run, said: String::new(), received: at(0), ended: ended.map(at), is_queued: false, is_in_hand: false };
+        let page = RunPage {
+            run,
+            said: String::new(),
+            received: at(0),
+            ended: ended.map(at),
+            is_queued: false,
+            is_in_hand: false,
+            called_by: None,
+        };
         (page, told.iter().map(attempt).collect())
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::event::EventId;
 use crate::model::place::Place;
-use crate::model::run::{Attempt, Run, State};
+use crate::model::run::{Attempt, Run};
 use crate::model::second_error;
 use crate::store::starts::{FailedRun, FailureReport};
 use crate::text::printable::short;
@@ -14,10 +14,13 @@ use crate::text::printable::short;
 /// How often a run may crash the program.
 pub(super) const MOST_CRASHES: u32 = 3;
 
+/// What the caller of a run is told whose `once_per` value was used before.
+pub(super) const ALREADY_USED: &str = "its `once_per` value was already used";
+
 /// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards; if that failed, too,
 /// both. Of what the run saved, this needs only its unfinished elements and [`ON_ERROR`](second_error::ON_ERROR).
 pub fn why(run: &Run, attempts: &[Attempt]) -> String {
-    if run.state != State::Failed {
+    if !run.state.has_failed() {
         return attempts.last().map(|a| a.said.clone()).unwrap_or_default();
     }
     let on_error = second_error::failed_at(&run.saved);

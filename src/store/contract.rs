@@ -17,15 +17,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::expr::condition::trace::Decided;
 use crate::model::answer::{Answered, SealedAnswer};
+use crate::model::called::CallEnd;
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
+use crate::model::place::Place;
 use crate::model::remembered::MemoryChange;
-use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
+use crate::model::run::{Attempt, CalledBy, Once, Run, RunId, State, TextHash};
 use crate::store::commits::Commits;
+pub use crate::store::heavy::Heavy;
 use crate::store::news::News;
 use crate::store::starts::{Claim, FailureReport, Failures, ScheduleProgress, SilenceProgress};
 
@@ -163,6 +167,24 @@ pub struct Also {
     pub failure: Option<FailureReport>,
     /// What is remembered from now on.
     pub memory: Option<MemoryChange>,
+    /// A run that the step begins.
+    pub calls: Option<NewCall>,
+    /// The run was called by another one, and has ended like this. If that one waits for it, it is told, and is due.
+    pub ends: Option<CallEnd>,
+}
+
+/// A run of the same event that a step begins. It has no owner yet.
+#[derive(Debug, Clone)]
+pub struct NewCall {
+    pub new: NewRun,
+    /// The step that calls it.
+    pub place: Place,
+    /// Whether the caller waits for its end. If the run does not start ([`StartResult::Repeated`]), that is its end.
+    pub is_awaited: bool,
+    /// A name and a value that it saves before it begins.
+    pub given: (String, Value),
+    /// When it is due.
+    pub at: Timestamp,
 }
 
 /// The result of recording.
@@ -173,6 +195,8 @@ pub enum Recorded {
     LeaseLost,
     /// What is remembered is not what the step found ([`MemoryChange::before`]). Nothing was recorded; the run is where it was.
     Changed,
+    /// The event has so many runs that the store cannot number another one. Nothing was recorded; the run is where it was.
+    Full,
 }
 
 /// The state of the answer that a rule gives to an event's caller.
@@ -196,6 +220,8 @@ pub struct RunPage {
     pub is_queued: bool,
     /// Whether the store's owner is working on it. Also true if that owner has died and nobody has taken over yet.
     pub is_in_hand: bool,
+    /// The step that called it; only known for all runs of an event.
+    pub called_by: Option<CalledBy>,
 }
 
 /// An event in a list.
@@ -354,6 +380,8 @@ pub trait Store: Send + Sync {
     /// Stores attempts and the run's new state, if the run belongs to this owner and `run.turn` is still its turn number,
     /// which then grows by one. Returns once both are safely on disk. May be repeated: the second time changes nothing and
     /// returns [`Recorded::Recorded`] if the run continues, [`Recorded::LeaseLost`] if it was released or has ended.
+    ///
+    /// A run that is released while a run that it waits for has ended, and it does not know that yet, is due at once.
     fn record(&self, record: Record) -> Doing<'_, Recorded>;
     /// Leases up to `most` runs that are due and have no owner, or whose owner is dead. They then belong to this owner, and
     /// their turn number grows by one. Heavy runs that must not be leased now stay as they are, and do not delay the due runs
@@ -385,11 +413,12 @@ pub trait Store: Send + Sync {
     /// as failed. Returns the events and rules of the quarantined runs.
     fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
     /// Continues the failed runs of an event at the step that failed (only those of one rule, if one is given). They wait
-    /// to be leased. Returns how many.
+    /// to be leased. Returns how many. A run that failed because one failed that it waited for goes on in that one.
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;
     /// Starts rules for a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
-    /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are not changed.
+    /// Ends waiting runs, so that they are never executed, and those that they wait for. Runs that a living owner is working on
+    /// are not changed. A run that waits for one of them is told.
     fn cancel(&self, which: WaitingRuns, now: Timestamp) -> Doing<'_, Cancelled>;
     /// Deletes up to `most` finished events after the number `after`. How events are numbered is up to the store; the next
     /// batch starts at [`Pruned::after`].
@@ -422,29 +451,6 @@ pub trait Store: Send + Sync {
     fn commits(&self) -> Arc<Commits>;
     /// Tells whenever this owner has changed something.
     fn news(&self) -> News;
-}
-
-/// How many heavy runs a lease may hand out. A run is heavy if its event's body and saved values have more bytes than
-/// `above`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heavy {
-    pub above: u64,
-    pub most: usize,
-}
-
-impl Heavy {
-    /// No limit.
-    pub const ANY: Self = Self { above: u64::MAX, most: usize::MAX };
-
-    /// Whether a run of this size may be leased; a heavy one uses up one of the allowance.
-    pub fn takes(&mut self, bytes: u64) -> bool {
-        if bytes <= self.above {
-            return true;
-        }
-        let left = self.most.checked_sub(1);
-        self.most = left.unwrap_or(0);
-        left.is_some()
-    }
 }
 
 /// Runs that this process lost track of.

@@ -11,6 +11,7 @@ pub mod contract;
 #[cfg(test)]
 mod dice;
 mod event_ids;
+mod heavy;
 pub mod news;
 #[cfg(test)]
 mod postgres;

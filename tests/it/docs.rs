@@ -54,7 +54,7 @@ fn every_kind_of_action_has_an_example_that_works() {
         let step = format!("      -{}", &example[7..]);
         setup.write(
             "rules/a.yaml",
-            &format!("webhooks:\n  /a: {{ verify: none }}\nconnections:\n  mail: {{ smtp: smtps://mail.example.com, from: a@example.com }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{step}"),
+            &format!("webhooks:\n  /a: {{ verify: none }}\nconnections:\n  mail: {{ smtp: smtps://mail.example.com, from: a@example.com }}\nrules:\n  Ship an order:\n    when: {{ called: true }}\n    then:\n      - log: \"{{{{ input.number }}}}\"\n  A:\n    when: [{{ webhook: /a }}, {{ called: true }}]\n    then:\n{step}"),
         );
         let out = setup.run(&["try", "body.json", "--path", "/a"]);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));

@@ -8,6 +8,7 @@ mod audit;
 mod bodies;
 mod browser;
 mod budgets;
+mod called_rules;
 mod calls;
 mod check_with;
 mod clock;

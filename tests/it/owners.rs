@@ -276,7 +276,7 @@ fn runs_from_the_previous_version_are_processed_in_order_and_once() {
              CREATE INDEX pending_due ON pending (due) WHERE taken = 0;
              CREATE INDEX pending_lane ON pending (lane, id) WHERE lane IS NOT NULL;
              DROP TABLE owner; DROP TABLE saved; DROP TABLE intent; ALTER TABLE answer DROP COLUMN sealed;
-             ALTER TABLE delivery DROP COLUMN request; DROP TABLE sealing; DROP TABLE in_force; DROP TABLE hourly; DROP TABLE schedule; DROP TABLE failure; DROP TABLE silence; DROP TABLE memory; ALTER TABLE event DROP COLUMN sender; ALTER TABLE event DROP COLUMN parts; ALTER TABLE event DROP COLUMN decided; ALTER TABLE pending RENAME COLUMN crashes TO stumbled;
+             ALTER TABLE delivery DROP COLUMN request; DROP TABLE sealing; DROP TABLE in_force; DROP TABLE hourly; DROP TABLE schedule; DROP TABLE failure; DROP TABLE silence; DROP TABLE memory; DROP TABLE call; ALTER TABLE event DROP COLUMN sender; ALTER TABLE event DROP COLUMN parts; ALTER TABLE event DROP COLUMN decided; ALTER TABLE pending RENAME COLUMN crashes TO stumbled;
              CREATE TABLE intent (file TEXT PRIMARY KEY, intent TEXT NOT NULL) STRICT, WITHOUT ROWID;
              PRAGMA user_version = 4;",
         )

@@ -225,7 +225,7 @@ fn deliveries_saved_by_an_older_version_get_the_plain_answer() {
     doorbell.stop();
     let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
     // The path and the id, as they came.
-    let text = "ALTER TABLE delivery DROP COLUMN request; DROP TABLE sealing; DROP TABLE in_force; DROP TABLE hourly; DROP TABLE schedule; DROP TABLE failure; DROP TABLE silence; DROP TABLE memory; ALTER TABLE event DROP COLUMN sender; ALTER TABLE event DROP COLUMN parts; ALTER TABLE event DROP COLUMN decided; ALTER TABLE pending RENAME COLUMN crashes TO stumbled; UPDATE delivery SET key = ?1; PRAGMA user_version = 5;";
+    let text = "ALTER TABLE delivery DROP COLUMN request; DROP TABLE sealing; DROP TABLE in_force; DROP TABLE hourly; DROP TABLE schedule; DROP TABLE failure; DROP TABLE silence; DROP TABLE memory; DROP TABLE call; ALTER TABLE event DROP COLUMN sender; ALTER TABLE event DROP COLUMN parts; ALTER TABLE event DROP COLUMN decided; ALTER TABLE pending RENAME COLUMN crashes TO stumbled; UPDATE delivery SET key = ?1; PRAGMA user_version = 5;";
     store.execute_batch(&text.replace("?1", "'/orders/1 7'")).unwrap();
     drop(store);
     let doorbell = setup.serve();

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Effect, Performing};
 use crate::action::world::World;
+use crate::engine::run::rule_calls::outcome_of;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::task::memory::{LIGHT, MOST_MADE, Memory, Taken};
 use crate::engine::task::off_thread::off_thread;
@@ -23,6 +24,7 @@ use crate::expr::template::Unrendered;
 use crate::model::answer::Answer;
 use crate::model::bodies::BodiesSlot;
 use crate::model::budget::{Allowance, weight};
+use crate::model::called;
 use crate::model::event::{Event, hops};
 use crate::model::outcome::{Outcome, Receipt, Success};
 use crate::model::run::Run;
@@ -74,6 +76,14 @@ impl Try {
         if self.run.is_settled() {
             return Outcome::Done(Success { said: "completed before the restart".into(), ..Success::default() });
         }
+        let run = &self.run;
+        // What another rule did for this step, if it has called one.
+        if let Some(end) = called::ended_at(&run.saved, run.place) {
+            return outcome_of(end);
+        }
+        if let Some(rule) = called::awaited_at(&run.saved, run.place) {
+            return Outcome::Awaits(rule.to_owned());
+        }
         let mut rendered = {
             let _mark = watchdog.mark(self.run.id);
             self.render(Allowance::Small)
@@ -92,7 +102,6 @@ impl Try {
             Rendered::NotYet => return Outcome::failed(CRASHED),
         };
         let Ok(_memory) = room_for(made, effect.bytes()) else { return Outcome::Deferred(WAIT_FOR_MEMORY) };
-        let run = &self.run;
         let span = world.is_traced.then(|| attempt_span(run, run.place, run.tried + 1));
         let context = AttemptContext {
             trace: Trace::headers(&self.event, span.as_deref()),
@@ -101,6 +110,7 @@ impl Try {
             place: run.place,
             replays: run.replays,
             hops: hops(&self.event.headers) + 1,
+            is_called: run.given().is_some(),
             is_after_failure: self.event.is_after_failure(),
             at: Timestamp::now(),
             timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),
@@ -210,12 +220,16 @@ impl Loop {
     }
 }
 
+/// The word for a step that waits for another rule; it is not part of the history.
+pub const AWAITS: &str = "awaits";
+
 /// An outcome for the history: its word, its message, and what is passed on.
 pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
     match outcome {
         Outcome::Done(success) => ("done", success.said, success.answer, success.receipt),
         Outcome::Skipped(said) => ("skipped", said, None, None),
-        Outcome::Stopped(said) => ("stopped", said, None, None),
+        Outcome::Stopped(said) | Outcome::Returned { said, .. } => ("stopped", said, None, None),
+        Outcome::Awaits(_) | Outcome::Calls(_) => (AWAITS, String::new(), None, None),
         Outcome::Retry { why, receipt, .. } => ("retry", why, None, receipt),
         Outcome::Failed { why, .. } => ("failed", why, None, None),
         Outcome::Entered => ("entered", String::new(), None, None),

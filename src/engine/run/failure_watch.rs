@@ -34,10 +34,8 @@ impl FailureWatch {
         }
         let in_force = self.rules.load();
         in_force.ruleset.on_failure_of(&run.rule).next()?;
-        // After the steps of the rule's `on_error:`, the failure is what these were told.
-        let error = run.saved.get(ERROR).filter(|_| attempts.iter().all(|attempt| attempt.outcome != "failed"));
-        let field = |name: &str| error.and_then(|error| error.get(name));
-        let message = field("message").and_then(Value::as_str).map_or_else(|| why(run, attempts), str::to_owned);
+        let field = |name: &str| told(run, attempts)?.get(name);
+        let message = message_of(run, attempts);
         let of_rule = in_force.ruleset.rule(&run.rule).filter(|rule| rule.text == run.text);
         let title = of_rule.and_then(|rule| Some(rule.step(run)?.title().to_owned()));
         let step = field("step").and_then(Value::as_str).map(str::to_owned).or(title);
@@ -53,4 +51,15 @@ impl FailureWatch {
             address: event.map_or("", |event| &event.address),
         }))
     }
+}
+
+/// What the steps of the rule's `on_error:` were told, if these ran last.
+fn told<'r>(run: &'r Run, attempts: &[Attempt]) -> Option<&'r Value> {
+    run.saved.get(ERROR).filter(|_| attempts.iter().all(|attempt| attempt.outcome != "failed"))
+}
+
+/// Why a run has failed, after its last attempts.
+pub fn message_of(run: &Run, attempts: &[Attempt]) -> String {
+    let message = told(run, attempts).and_then(|error| error.get("message")).and_then(Value::as_str);
+    message.map_or_else(|| why(run, attempts), str::to_owned)
 }

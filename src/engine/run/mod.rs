@@ -8,6 +8,7 @@ pub mod observer;
 pub mod old_rules;
 pub mod recorder;
 pub mod recovery;
+pub mod rule_calls;
 mod run_memory;
 pub mod runs_in_process;
 mod told_pauses;

@@ -56,6 +56,11 @@ impl RulesOfRuns {
         Self { in_force, reader, old: Mutex::default() }
     }
 
+    /// The current rules.
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
+    }
+
     /// The rule of a run, as it was when its event arrived.
     pub async fn of(&self, run: &Run, store: &dyn Store) -> Result<Ready, Unready> {
         {

@@ -170,7 +170,7 @@ fn ended(trace: &Trace, run: &Run, event: &Event, end: Timestamp) -> Value {
             text("doorbell.event", run.event.to_string()),
             text("doorbell.state", run.state.word()),
         ],
-        "status": { "code": if run.state == State::Failed { 2 } else { 1 } },
+        "status": { "code": if run.state.has_failed() { 2 } else { 1 } },
     });
     if let Some(parent) = &trace.parent {
         span["parentSpanId"] = parent.as_str().into();

@@ -19,9 +19,10 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::action::world::World;
-use crate::engine::run::attempt::{CRASHED, Loop, Try, dice, into_record, until};
+use crate::engine::run::attempt::{AWAITS, CRASHED, Loop, Try, dice, into_record, until};
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::engine::run::recorder::{Attempted, NotRecorded, PAUSE, Recorder};
+use crate::engine::run::rule_calls::{self, TOO_MANY_RUNS};
 use crate::engine::run::run_memory::RunMemory;
 use crate::engine::run::runs_in_process::{Doubt, InHand, Lost, RunsInProcess};
 use crate::engine::run::told_pauses::ToldPauses;
@@ -293,6 +294,8 @@ impl Worker {
         // The elements of the current `for_each`, computed once.
         let mut gone_through: Option<Loop> = None;
         let plan = Plan::default();
+        run = run.opened(&rule.graph, Timestamp::now());
+        let mut has_room = true;
         while run.state == State::Waiting && !inner.recorder.stopping.load(Ordering::Relaxed) {
             let step = rule.step(&run);
             if step.is_none() && run.place.step != UNDECIDED {
@@ -332,6 +335,13 @@ impl Worker {
                 let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, graph: &rule.graph };
                 (facts, Outcome::failed(rule.why_undecided()))
             };
+            let (outcome, calls) = match outcome {
+                Outcome::Calls(_) if !has_room => (Outcome::failed(TOO_MANY_RUNS), None),
+                Outcome::Calls(call) => rule_calls::begin(&inner.rules.in_force(), *call, &run, &event, &inner.watchdog, at).await,
+                outcome => (outcome, None),
+            };
+            // Where to go on if no run can be begun.
+            let before = calls.is_some().then(|| (run.clone(), attempts.clone()));
             let mut outcome = outcome.for_history(&vault, facts.save_as.is_some());
             let memory = if let Outcome::Done(success) = &mut outcome { success.memory.take() } else { None };
             if matches!(outcome, Outcome::Entered) {
@@ -364,7 +374,7 @@ impl Worker {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
             // However long a pause is, it is one line of the history.
-            if is_told {
+            if is_told && word != AWAITS {
                 attempts.push(attempt);
             }
             // The effect of an element in a file may have been found to be done since it was set aside: it is read again.
@@ -374,19 +384,27 @@ impl Worker {
                 // Saved values need memory as well; if there is none, the run waits in the store.
                 let paused = rests || !inner.run_memory.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
-                let attempts = std::mem::take(&mut attempts);
-                let attempted = Attempted { run, attempts, answer, goes_on: !paused, receipt, status, memory };
+                let recorded = std::mem::take(&mut attempts);
+                let attempted = Attempted { run, attempts: recorded, answer, goes_on: !paused, receipt, status, memory, calls };
+                crash(Point::Record);
                 match inner.recorder.record(attempted, Some(&event)).await {
                     Ok(recorded) => {
                         hand.turn = recorded.turn;
                         run = recorded;
                     }
                     Err(NotRecorded::Gone) => return hand.settled(),
+                    Err(NotRecorded::Full) if let Some((unchanged, unrecorded)) = before => {
+                        (run, attempts, has_room) = (unchanged, unrecorded, false);
+                        continue;
+                    }
                     // It is taken up again from the store, as a lost one.
-                    Err(NotRecorded::Changed) => return,
+                    Err(NotRecorded::Changed | NotRecorded::Full) => return,
+                }
+                crash(Point::Recorded);
+                if paused || before.is_some() {
+                    self.wake();
                 }
                 if paused {
-                    self.wake();
                     break;
                 }
             }
@@ -415,10 +433,12 @@ impl Worker {
     /// its lane.
     fn ended(&self, run: &Run, may_answer: bool, event: &Event) {
         let pending = &self.0.world.pending;
-        if may_answer && pending.gone(event.id) {
+        let is_called = run.given().is_some();
+        if may_answer && !is_called && pending.gone(event.id) {
             pending.answer(event.id, Answer::unanswered());
         }
-        if run.lane.is_some() {
+        // The next one of its lane, and the one that called it, may be due.
+        if run.lane.is_some() || is_called {
             self.wake();
         }
     }

@@ -90,8 +90,11 @@ impl Counters {
         let listed = self.listed.load();
         let rule = listed.rule(&run.rule);
         attempts.iter().for_each(|attempt| rule.totals.attempted(attempt));
-        if run.state != State::Waiting {
-            rule.ended(path, run.state);
+        match run.state {
+            State::Waiting => {}
+            // No event at an address started it.
+            state if run.given().is_some() => rule.totals.ended(state),
+            state => rule.ended(path, state),
         }
     }
 

@@ -86,7 +86,7 @@ impl OfRule {
         match state {
             State::Done | State::Handled => at.ran.one(),
             State::Failed => at.failed.one(),
-            State::Waiting | State::Cancelled | State::Repeated => {}
+            State::Waiting | State::FailedForCaller | State::Cancelled | State::Repeated => {}
         }
     }
 }

@@ -25,8 +25,24 @@ use refusal::{NoField, no};
 use search::MOST_FOUND;
 
 /// The words that a field can begin with, as shown to people.
-pub const ROOTS: [&str; 15] =
-    ["body", "raw", "header", "query", "path", "method", "address", "ip", "sender", "event", "now", "item", "item_number", "secret", "env"];
+pub const ROOTS: [&str; 16] = [
+    "body",
+    "raw",
+    "header",
+    "query",
+    "path",
+    "method",
+    "address",
+    "ip",
+    "sender",
+    "event",
+    "now",
+    "item",
+    "item_number",
+    "input",
+    "secret",
+    "env",
+];
 /// The variables that `{{#each}}` provides for the current element.
 pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
 const LONGEST: usize = 4_096;
@@ -53,6 +69,8 @@ pub enum Root {
     Now,
     Item,
     ItemNumber,
+    /// What the calling rule gave.
+    Input,
     /// The element or value of the innermost block of a template.
     This,
     /// `@index`, `@key`, `@first`, `@last` of the innermost `{{#each}}`.
@@ -63,6 +81,14 @@ pub enum Root {
     Env(String),
     /// A name from `set:` or `save_as:`.
     Named(String),
+}
+
+impl Root {
+    /// Whether only an event has it, and not the call of a rule.
+    pub fn is_of_request(&self) -> bool {
+        use Root::{Address, Body, Header, Ip, Method, Path, Query, Raw, Sender};
+        matches!(self, Body | Raw | Header(_) | Query | Path | Method | Address | Ip | Sender)
+    }
 }
 
 /// The values of the names that a field can begin with.
@@ -206,7 +232,7 @@ impl Field {
             },
             "secret" => Root::Secret(first_name("NAME")?),
             "env" => Root::Env(first_name("NAME")?),
-            "input" => return Err(no("`input` is not available yet", "it is reserved for rules that are called by other rules")),
+            "input" => Root::Input,
             other => Root::Named(other.to_owned()),
         };
         if matches!(root, Root::Secret(_) | Root::Env(_)) && !(steps.parts.is_empty() && steps.tail.is_none()) {
@@ -315,8 +341,15 @@ impl Field {
             return "it is not known who sent it".to_owned();
         }
         let Ok(Some(start)) = names.root(&self.root) else {
-            return format!("there is no {} in this request", self.text);
+            return match self.root {
+                Root::Input => format!("there is no {}, because no other rule called this one", self.text),
+                _ if self.root.is_of_request() && matches!(names.root(&Root::Input), Ok(Some(_))) => {
+                    format!("there is no {}, because another rule called this one; what that gave is `input`", self.text)
+                }
+                _ => format!("there is no {} in this request", self.text),
+            };
         };
+        let place = if self.root == Root::Input { "what the calling rule gave" } else { "this request" };
         let mut at: &Value = &start;
         let mut so_far = self.text.split(['.', '[']).next().unwrap_or("").to_owned();
         for part in &self.parts {
@@ -338,7 +371,7 @@ impl Field {
                 (None, PathPart::Name(_)) if at.is_array() => {
                     let rest = self.text.strip_prefix(&so_far).unwrap_or("");
                     let fix = if rest.is_empty() { String::new() } else { format!("; write {so_far}[*]{rest}, or [0] for the first one") };
-                    return format!("there is no {} in this request: {so_far} is a list{fix}", self.text);
+                    return format!("there is no {} in {place}: {so_far} is a list{fix}", self.text);
                 }
                 (None, PathPart::Name(name)) => {
                     let near = at.as_object().and_then(|o| {
@@ -346,14 +379,14 @@ impl Field {
                         nearest(name, short)
                     });
                     return match near {
-                        Some(near) => format!("there is no {} in this request; there is `{near}`", self.text),
-                        None => format!("there is no {} in this request", self.text),
+                        Some(near) => format!("there is no {} in {place}; there is `{near}`", self.text),
+                        None => format!("there is no {} in {place}", self.text),
                     };
                 }
                 (None, _) => break,
             }
         }
-        format!("there is no {} in this request", self.text)
+        format!("there is no {} in {place}", self.text)
     }
 }
 

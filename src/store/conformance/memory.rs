@@ -101,7 +101,7 @@ pub(super) async fn simultaneous_changes_of_a_key_lose_none(database: &dyn Datab
                     match store.record(one).await.unwrap() {
                         Recorded::Recorded => break,
                         Recorded::Changed => {}
-                        Recorded::LeaseLost => panic!("the run was lost"),
+                        Recorded::LeaseLost | Recorded::Full => panic!("the run was lost"),
                     }
                 }
             })

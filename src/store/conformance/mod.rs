@@ -8,6 +8,7 @@
 mod accepting;
 mod alarms;
 mod answers;
+mod called_runs;
 mod commands;
 mod commits;
 mod database;
@@ -166,6 +167,19 @@ const PROMISES: &[(&str, Promise)] = promises![
     memory::a_record_that_is_rejected_remembers_nothing,
     memory::a_value_is_remembered_for_its_time_and_no_longer,
     memory::simultaneous_changes_of_a_key_lose_none,
+    called_runs::a_called_run_begins_together_with_its_step_and_once,
+    called_runs::a_rejected_step_calls_nothing,
+    called_runs::the_last_step_of_a_run_can_call_another_one,
+    called_runs::the_end_of_a_called_run_opens_its_caller,
+    called_runs::a_caller_that_is_released_after_the_end_is_due_at_once,
+    called_runs::a_run_that_does_not_start_is_the_end_for_its_caller,
+    called_runs::a_replay_of_the_caller_goes_on_in_the_run_that_failed,
+    called_runs::cancelling_a_caller_cancels_the_runs_that_it_waits_for,
+    called_runs::the_caller_of_a_quarantined_run_is_told,
+    called_runs::what_ended_while_its_caller_was_quarantined_is_found_by_a_replay,
+    called_runs::a_caller_keeps_its_lane_while_it_waits,
+    called_runs::called_runs_are_deleted_with_their_event,
+    called_runs::ends_and_releases_at_the_same_time_lose_nothing,
     commits::commits_are_counted,
     commits::touching_the_store_is_a_commit_that_changes_no_run,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,

@@ -5,7 +5,7 @@ use tokio_postgres::Transaction;
 use super::claims::{Known, claim_again, claim_deliveries, insert_runs, keep_deliveries, lock_lanes};
 use super::owner::Owner;
 use super::rows::{Head, column, json, number, read_id, read_json, read_text};
-use super::{alarms, schedules};
+use super::{alarms, called_runs, schedules};
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Accept, AnswerState, Result, StartResult};
@@ -109,9 +109,13 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
 /// locked. Their turn number jumps far above any earlier one, so that an owner from before the failure is recognised as
 /// stale.
 pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>, now: i64) -> Result<usize> {
-    let text =
-        "SELECT id, lane, rule, once FROM ended WHERE event = $1 AND state = 'failed' AND ($2::bytea IS NULL OR rule = $2) ORDER BY id";
-    let failed = sql.query(text, &[&seq, &rule.map(str::as_bytes)]).await?;
+    let text = "SELECT id FROM ended WHERE event = $1 AND state = 'failed' AND ($2::bytea IS NULL OR rule = $2) ORDER BY id";
+    let chosen: Vec<RunId> = column(&sql.query(text, &[&seq, &rule.map(str::as_bytes)]).await?, 0)?;
+    let mut all = Vec::with_capacity(chosen.len());
+    for run in &chosen {
+        all.extend(called_runs::to_continue(sql, *run).await?);
+    }
+    let failed = sql.query("SELECT id, lane, rule, once FROM ended WHERE id = ANY($1) ORDER BY id", &[&all]).await?;
     let lanes: Vec<Option<&[u8]>> = column(&failed, 1)?;
     lock_lanes(sql, lanes.into_iter().flatten()).await?;
     let mut claims = Vec::with_capacity(failed.len());
@@ -127,7 +131,7 @@ pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>,
                            EXISTS (SELECT 1 FROM pending p WHERE sha256(p.lane) = sha256(failed.lane)) FROM failed";
         sql.execute(text, &[run, &now]).await?;
     }
-    Ok(failed.len())
+    Ok(chosen.len())
 }
 
 /// The state of the answer to an event.

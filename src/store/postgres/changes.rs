@@ -8,6 +8,7 @@ use tokio_postgres::Transaction;
 
 use super::accept::restart;
 use super::alarms;
+use super::called_runs;
 use super::claims::insert_runs;
 use super::ending::{Locked, end, lock};
 use super::owner::dead;
@@ -59,7 +60,8 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Time
     };
     let text = "SELECT id FROM pending WHERE ($1::bigint IS NULL OR event = $1) AND ($2::bytea IS NULL OR rule = $2)";
     let found = sql.query(text, &[&event, &which.rule.as_deref().map(str::as_bytes)]).await?;
-    let found: Vec<RunId> = column(&found, 0)?;
+    let mut found: Vec<RunId> = column(&found, 0)?;
+    found.extend(called_runs::awaited_of(sql, &found).await?);
     let locked = lock(sql, &found).await?;
     let dead: HashSet<i64> = dead(sql).await?.into_iter().collect();
     let (free, busy): (Vec<Locked>, Vec<Locked>) = locked.into_iter().partition(|run| run.owner == 0 || dead.contains(&run.owner));
@@ -91,7 +93,8 @@ pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Tim
 /// What rules would be told of these runs if they are quarantined.
 async fn reports(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<HashMap<RunId, FailureReport>> {
     let text = "SELECT p.id, p.rule, p.step, p.tried, e.id, e.head::json ->> 'address' FROM pending p JOIN event e ON e.seq = p.event
-                WHERE p.id = ANY($1) AND e.head::json ->> 'method' <> $2";
+                WHERE p.id = ANY($1) AND e.head::json ->> 'method' <> $2
+                AND NOT EXISTS (SELECT 1 FROM call c WHERE c.run = p.id AND c.awaited)";
     let mut all = HashMap::new();
     for row in sql.query(text, &[&runs, &FAILED]).await? {
         let (step, tried): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use tokio_postgres::Transaction;
 
+use super::called_runs;
 use super::claims::{give_back, lock_lanes, open_lane};
 use super::rows::{column, keep_attempts, read_id, read_text};
+use crate::model::called::{CallEnd, How};
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State};
@@ -27,6 +29,10 @@ pub(super) async fn lock(sql: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<Lo
     let lanes = sql.query("SELECT lane FROM pending WHERE id = ANY($1) AND lane IS NOT NULL", &[&runs]).await?;
     let lanes: Vec<&[u8]> = column(&lanes, 0)?;
     lock_lanes(sql, lanes).await?;
+    // With those that wait for them, which have lower numbers.
+    let callers = "SELECT 1 FROM pending WHERE id = ANY($1) OR id IN (SELECT caller FROM call WHERE run = ANY($1) AND awaited)
+                   ORDER BY id FOR UPDATE";
+    sql.execute(callers, &[&runs]).await?;
     let text =
         "SELECT p.id, p.rule, p.lane, p.once, p.owner, p.step, p.element, p.tried, e.id FROM pending p JOIN event e ON e.seq = p.event
                 WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE OF p";
@@ -56,14 +62,21 @@ pub(super) async fn end(
     last: impl Fn(&Locked) -> Vec<Attempt>,
 ) -> Result<()> {
     for run in runs {
+        let state = if state.has_failed() { called_runs::failed_state(sql, run.id).await? } else { state };
         let text = "WITH gone AS (DELETE FROM pending WHERE id = $1 RETURNING *)
                     INSERT INTO ended (id, event, rule, text, state, lane, step, element, tried, at, forgiven, replays, once)
                     SELECT id, event, rule, text, $2, lane, step, element, tried, $3, forgiven, replays, once FROM gone";
         sql.execute(text, &[&run.id, &state.word(), &now.as_millisecond()]).await?;
-        if state != State::Failed {
+        if !state.has_failed() {
             sql.execute("DELETE FROM saved WHERE run = $1", &[&run.id]).await?;
         }
-        keep_attempts(sql, run.id, &last(run)).await?;
+        let last = last(run);
+        keep_attempts(sql, run.id, &last).await?;
+        let told = match last.last().filter(|_| state.has_failed()) {
+            Some(last) => CallEnd { rule: run.rule.clone(), how: How::Failed(last.said.clone()) },
+            None => CallEnd::cancelled(&run.rule),
+        };
+        called_runs::tell(sql, run.id, &told, now.as_millisecond()).await?;
     }
     let claims: Vec<_> = runs.iter().map(|run| (run.id, run.rule.clone(), run.once.clone())).collect();
     give_back(sql, &claims).await?;

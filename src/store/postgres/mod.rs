@@ -23,6 +23,7 @@
 
 mod accept;
 mod alarms;
+mod called_runs;
 mod changes;
 mod claims;
 mod connections;

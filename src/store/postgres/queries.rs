@@ -12,7 +12,7 @@ use super::rows::{
 };
 use super::texts;
 use super::transaction::in_transaction;
-use super::{alarms, hourly, retention, schedules};
+use super::{alarms, called_runs, hourly, retention, schedules};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
@@ -148,7 +148,7 @@ async fn failed(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
         add_saved(sql, &mut [&mut run]).await?;
         let said = why(&run, &attempts(sql, run.id).await?);
         let received = moment(row.try_get(RUN_COLUMNS + 1)?);
-        pages.push(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run });
+        pages.push(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, called_by: None, run });
     }
     Ok(pages)
 }
@@ -162,7 +162,10 @@ async fn waiting(sql: &Transaction<'_>, most: usize) -> Result<Vec<(RunPage, Vec
         let run = read_run(&row, read_id(&row, RUN_COLUMNS + 2)?, State::Waiting)?;
         let attempts = attempts(sql, run.id).await?;
         let (said, is_queued, is_in_hand) = (why(&run, &attempts), row.try_get(RUN_COLUMNS)?, row.try_get(RUN_COLUMNS + 1)?);
-        pages.push((RunPage { said, received: moment(row.try_get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run }, attempts));
+        pages.push((
+            RunPage { said, received: moment(row.try_get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, called_by: None, run },
+            attempts,
+        ));
     }
     Ok(pages)
 }
@@ -230,11 +233,13 @@ async fn runs(sql: &Transaction<'_>, seq: i64, id: EventId, received: Timestamp)
     }
     runs.sort_by_key(|(run, ..)| run.id);
     add_saved(sql, &mut runs.iter_mut().map(|(run, ..)| run).collect::<Vec<_>>()).await?;
+    let callers = called_runs::callers(sql, seq).await?;
     let mut pages = Vec::with_capacity(runs.len());
     for (run, is_queued, is_in_hand) in runs {
         let attempts = attempts(sql, run.id).await?;
         let ended = (run.state != State::Waiting).then_some(run.due);
-        pages.push((RunPage { said: why(&run, &attempts), received, ended, is_queued, is_in_hand, run }, attempts));
+        let called_by = callers.get(&run.id).copied();
+        pages.push((RunPage { said: why(&run, &attempts), received, ended, is_queued, is_in_hand, called_by, run }, attempts));
     }
     Ok(pages)
 }

@@ -4,10 +4,12 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Transaction};
 
 use super::alarms;
+use super::called_runs;
 use super::claims::{give_back, lock_lanes, open_lane};
 use super::memory;
 use super::owner::Owner;
 use super::rows::{json, keep_attempts, settle_aside, write_saved};
+use crate::model::called;
 use crate::model::run::{Run, State};
 use crate::model::unfinished::Unfinished;
 use crate::store::contract::{Record, Recorded, Result};
@@ -25,16 +27,34 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
     {
         return Ok(Recorded::Changed);
     }
+    if let Some(call) = also.as_ref().and_then(|also| also.calls.as_ref()) {
+        let own = run.lane.as_deref().filter(|_| run.state != State::Waiting);
+        lock_lanes(sql, own.into_iter().chain(call.new.lane.as_deref()).map(str::as_bytes)).await?;
+        called_runs::lock_with_caller(sql, run.id).await?;
+        // A repeated record changes nothing again.
+        if is_held(sql, owner, run).await? {
+            called_runs::begin(sql, run, call).await?;
+        }
+    }
+    let ends = also.as_ref().and_then(|also| also.ends.as_ref());
+    if ends.is_some() {
+        lock_lanes(sql, run.lane.as_deref().map(str::as_bytes)).await?;
+        called_runs::lock_with_caller(sql, run.id).await?;
+    }
     let settled = settled_at(sql, owner, run).await?;
+    let ended = attempts.last().map_or(run.due, |a| a.at).as_millisecond();
     let changed = match run.state {
         State::Waiting => wait(sql, owner, run, *goes_on).await?,
-        _ => end(sql, owner, run, attempts.last().map_or(run.due, |a| a.at).as_millisecond()).await?,
+        _ => end(sql, owner, run, ended).await?,
     };
     if !changed {
         let same = run.state == State::Waiting && *goes_on && is_recorded(sql, owner, run).await?;
         return Ok(if same { Recorded::Recorded } else { Recorded::LeaseLost });
     }
-    if matches!(run.state, State::Waiting | State::Failed) {
+    if run.state == State::Waiting && !goes_on && called::is_waiting(&run.saved) {
+        called_runs::look_for_news(sql, run).await?;
+    }
+    if run.state == State::Waiting || run.state.has_failed() {
         write_saved(sql, run).await?;
         if let Some((step, element)) = settled {
             settle_aside(sql, run.id, step, element).await?;
@@ -51,6 +71,9 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
         // The first answer wins.
         let text = "INSERT INTO answer (event, sealed) SELECT seq, $2 FROM event WHERE id = $1 ON CONFLICT (event) DO NOTHING";
         sql.execute(text, &[&&run.event.0.as_bytes()[..], &json(answer)?]).await?;
+    }
+    if let Some(end) = ends {
+        called_runs::tell(sql, run.id, end, ended).await?;
     }
     if let Some(change) = memory_change {
         memory::change(sql, change).await?;
@@ -110,7 +133,7 @@ async fn end(sql: &Transaction<'_>, owner: &Owner, run: &Run, at: i64) -> Result
     let ended =
         sql.query_opt(text, &[&run.id, &owner.id, &run.turn, &run.state.word(), &step, &element, &tried, &at, &run.forgiven]).await?;
     let Some(ended) = ended else { return Ok(false) };
-    if run.state == State::Failed {
+    if run.state.has_failed() {
         // A failed run releases its claim, and claims the value again when it is replayed; others keep it.
         give_back(sql, &[(run.id, run.rule.to_string(), ended.try_get(0)?)]).await?;
     }

@@ -28,6 +28,7 @@ pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, mos
         for text in [
             "DELETE FROM attempt WHERE run IN (SELECT id FROM ended WHERE event = ANY($1))",
             "DELETE FROM saved WHERE run IN (SELECT id FROM ended WHERE event = ANY($1))",
+            "DELETE FROM call WHERE run IN (SELECT id FROM ended WHERE event = ANY($1))",
             "DELETE FROM ended WHERE event = ANY($1)",
             "DELETE FROM answer WHERE event = ANY($1)",
             "DELETE FROM event WHERE seq = ANY($1)",

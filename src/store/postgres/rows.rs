@@ -171,13 +171,12 @@ pub(super) async fn write_saved(sql: &Transaction<'_>, run: &Run) -> Result<()> 
         let number = element.map_or(-1, |n| n as i64);
         if is_unfinished {
             sql.execute("DELETE FROM saved WHERE run = $1 AND name = $2 AND element = $3", &[&run.id, name, &number]).await?;
-        }
-        let value = if is_unfinished { run.unfinished.row(at).map_err(|e| damaged(&e))? } else { at.of(&run.saved).cloned() };
-        let Some(value) = value else { continue };
-        if !is_unfinished && element.is_none_or(|n| n == 0) {
+        } else if element.is_none_or(|n| n == 0) {
             // It replaces what was saved under this name before.
             sql.execute("DELETE FROM saved WHERE run = $1 AND name = $2", &[&run.id, name]).await?;
         }
+        let value = if is_unfinished { run.unfinished.row(at).map_err(|e| damaged(&e))? } else { at.of(&run.saved).cloned() };
+        let Some(value) = value else { continue };
         let text = "INSERT INTO saved (run, name, element, value) VALUES ($1, $2, $3, $4)
                     ON CONFLICT (run, name, element) DO UPDATE SET value = EXCLUDED.value";
         sql.execute(text, &[&run.id, name, &number, &json(&value)?]).await?;

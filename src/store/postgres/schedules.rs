@@ -22,7 +22,8 @@ pub(super) async fn claim(sql: &Transaction<'_>, claimed: &Moment) -> Result<boo
 pub(super) async fn take_place(sql: &Transaction<'_>, event: i64, runs: &[NewRun], now: Timestamp) -> Result<()> {
     for (run, lane) in runs.iter().filter_map(|run| Some((run, run.lane.as_deref()?))) {
         let text = "SELECT p.id FROM pending p JOIN event e ON e.seq = p.event
-                    WHERE sha256(p.lane) = sha256($1) AND p.queued AND p.rule = $2 AND p.event <> $3 AND e.head::json ->> 'method' = $4";
+                    WHERE sha256(p.lane) = sha256($1) AND p.queued AND p.rule = $2 AND p.event <> $3 AND e.head::json ->> 'method' = $4
+                    AND NOT EXISTS (SELECT 1 FROM call c WHERE c.run = p.id)";
         let older = sql.query(text, &[&lane.as_bytes(), &run.rule.as_bytes(), &event, &SCHEDULE]).await?;
         let older = lock(sql, &column(&older, 0)?).await?;
         end(sql, &older, State::Cancelled, now, |run| vec![superseded(run.place, now)]).await?;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::claims::{claim, insert_runs, is_queued};
+use super::claims::insert_runs;
+use super::continuing::restart;
 use super::owner::Owner;
 use super::reply::Reply;
-use super::rows::{Sql, event_id, from_json, json, keep_last_attempts, range};
+use super::rows::{Sql, event_id, from_json, json, range};
 use super::sealing::{seal_bytes, seal_text};
 use super::statements::{Hot, Statements};
 use super::{alarms, schedules};
@@ -144,32 +145,6 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
     let restarted = if is_same || accept.is_vouched { restart(sql, from, to, None, received)? } else { 0 };
     let answer_state = if is_same { answer_state(sql, event)? } else { AnswerState::default() };
     Ok(Some(Reply::Again { first, is_same, restarted, answer_state }))
-}
-
-/// Continues failed runs in a range of numbers at the step that failed; only those of one rule, if one is given. Their
-/// turn number jumps far above any earlier one, so that an owner from before the failure is recognised as stale.
-pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&str>, now: i64) -> Sql<usize> {
-    type Row = (RunId, String, Option<String>, Option<String>);
-    let failed: Vec<Row> = {
-        let text = "SELECT id, rule, lane, once FROM ended
-                    WHERE id >= ?1 AND id < ?2 AND state = 'failed' AND (?3 IS NULL OR rule = ?3)";
-        let mut statement = sql.prepare_cached(text)?;
-        let rows = statement.query_map(params![from, to, rule], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
-        rows.collect::<Sql<_>>()?
-    };
-    for (run, rule, lane, once) in &failed {
-        keep_last_attempts(sql, *run)?;
-        let queued = is_queued(sql, lane.as_deref())?;
-        sql.prepare_cached(
-            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, owner, queued, once, turn)
-             SELECT id, event, rule, text, lane, step, element, 0, ?2, saved, 0, forgiven, replays + 1, 0, ?3, once, (replays + 1) << 32
-             FROM ended WHERE id = ?1",
-        )?
-        .execute(params![run, now, queued])?;
-        sql.prepare_cached("DELETE FROM ended WHERE id = ?1")?.execute([run])?;
-        claim(sql, rule, *run, once.as_deref(), now)?;
-    }
-    Ok(failed.len())
 }
 
 /// The state of the answer to an event.

@@ -1,14 +1,18 @@
 //! SQLite: changes that people request: continue failed runs, start rules again for an event, cancel waiting runs. The
 //! owner of the store makes them, so that there is never a second writer.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::accept::restart;
+use super::called_runs;
 use super::claims::{give_back, insert_runs, open_lane};
+use super::continuing::restart;
 use super::owner::Owner;
 use super::rows::{Sql, end, range};
 use super::statements::Statements;
+use crate::model::called::CallEnd;
 use crate::model::event::EventId;
 use crate::model::run::{RunId, State, TextHash};
 use crate::store::contract::{Cancelled, NewRun, WaitingRuns};
@@ -65,12 +69,22 @@ pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &WaitingRuns, now:
         None => [0, i64::MAX],
     };
     type Found = (RunId, String, Option<String>, Option<String>, i64);
+    let read = |r: &Row| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?));
     let found: Vec<Found> = {
         let text = "SELECT id, rule, lane, once, owner FROM pending WHERE id >= ?1 AND id < ?2 AND (?3 IS NULL OR rule = ?3)";
-        let read = |r: &Row| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?));
         sql.prepare_cached(text)?.query_map(params![wanted[0], wanted[1], which.rule], read)?.collect::<Sql<_>>()?
     };
-    for (run, rule, lane, once, by) in found {
+    let mut all: BTreeMap<RunId, Found> = found.into_iter().map(|found| (found.0, found)).collect();
+    if which.rule.is_some() {
+        // Those of other rules that they wait for.
+        for run in all.keys().copied().collect::<Vec<_>>() {
+            for awaited in called_runs::awaited_of(sql, run)? {
+                let text = "SELECT id, rule, lane, once, owner FROM pending WHERE id = ?1";
+                all.insert(awaited, sql.prepare_cached(text)?.query_row([awaited], read)?);
+            }
+        }
+    }
+    for (run, rule, lane, once, by) in all.into_values() {
         if by == owner.epoch {
             cancelled.busy += 1;
             continue;
@@ -78,6 +92,7 @@ pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &WaitingRuns, now:
         end(sql, run, State::Cancelled, now.as_millisecond(), &[])?;
         give_back(sql, &rule, run, once.as_deref())?;
         open_lane(sql, lane.as_deref())?;
+        called_runs::tell(sql, run, &CallEnd::cancelled(&rule), now.as_millisecond())?;
         cancelled.runs += 1;
     }
     Ok(cancelled)

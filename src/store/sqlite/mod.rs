@@ -3,10 +3,12 @@
 
 mod accept;
 mod alarms;
+mod called_runs;
 mod changes;
 mod checkpoint;
 mod claims;
 mod connection;
+mod continuing;
 mod failures;
 pub(super) mod handle;
 mod hourly;

@@ -55,6 +55,7 @@ fn forget(sql: &Transaction, event: i64) -> Sql<()> {
     sql.prepare_cached("DELETE FROM attempts WHERE run >= ?1 AND run < ?2")?.execute(range)?;
     sql.prepare_cached("DELETE FROM ended WHERE id >= ?1 AND id < ?2")?.execute(range)?;
     sql.prepare_cached("DELETE FROM saved WHERE run >= ?1 AND run < ?2")?.execute(range)?;
+    sql.prepare_cached("DELETE FROM call WHERE run >= ?1 AND run < ?2")?.execute(range)?;
     sql.prepare_cached("DELETE FROM answer WHERE event = ?1")?.execute([event])?;
     sql.prepare_cached("DELETE FROM event WHERE seq = ?1")?.execute([event])?;
     Ok(())

@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::alarms;
+use super::called_runs;
 use super::claims::{give_back, open_lane};
 use super::rows::{MOST_RUNS, Sql, end, event_id};
+use crate::model::called::{CallEnd, How};
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{RunId, State};
@@ -46,8 +48,13 @@ fn end_as_failed(sql: &Transaction, run: RunId, said: String, now: Timestamp) ->
         Ok((r.get(0)?, place, r.get(3)?, r.get(4)?, r.get(5)?))
     })?;
     let last = quarantined(place, tried, now, said);
-    alarms::report_ended(sql, run, &rule, &last)?;
-    end(sql, run, State::Failed, now.as_millisecond(), &[last])?;
+    let state = called_runs::failed_state(sql, run)?;
+    if state == State::Failed {
+        alarms::report_ended(sql, run, &rule, &last)?;
+    }
+    let told = CallEnd { rule: rule.clone(), how: How::Failed(last.said.clone()) };
+    end(sql, run, state, now.as_millisecond(), &[last])?;
+    called_runs::tell(sql, run, &told, now.as_millisecond())?;
     give_back(sql, &rule, run, once.as_deref())?;
     open_lane(sql, lane.as_deref())?;
     Ok(rule)

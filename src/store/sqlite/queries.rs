@@ -17,7 +17,7 @@ use super::rows::{
 use super::sealing;
 use super::search::{self, FoundRows};
 use super::tables;
-use super::{alarms, hourly, prune, schedules};
+use super::{alarms, called_runs, hourly, prune, schedules};
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::run::{Attempt, Run, RunId, State, TextHash};
@@ -144,7 +144,7 @@ impl Reader {
             failures_of(&self.0, &mut run)?;
             let said = why(&run, &self.attempts(run.id)?);
             let received = moment(r.get(RUN_COLUMNS + 1)?);
-            Ok(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run })
+            Ok(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, called_by: None, run })
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
@@ -159,7 +159,8 @@ impl Reader {
             let run = read_run(r, event_id(r, RUN_COLUMNS + 2)?, State::Waiting)?;
             let attempts = self.attempts(run.id)?;
             let (said, is_queued, is_in_hand) = (why(&run, &attempts), r.get(RUN_COLUMNS)?, r.get(RUN_COLUMNS + 1)?);
-            Ok((RunPage { said, received: moment(r.get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run }, attempts))
+            let received = moment(r.get(RUN_COLUMNS + 3)?);
+            Ok((RunPage { said, received, ended: None, is_queued, is_in_hand, called_by: None, run }, attempts))
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
@@ -275,12 +276,14 @@ impl Reader {
             }
         }
         runs.sort_by_key(|(run, ..)| run.id);
+        let callers = called_runs::callers(&self.0, range)?;
         runs.into_iter()
             .map(|(run, is_queued, is_in_hand)| {
                 let attempts = self.attempts(run.id)?;
                 let said = why(&run, &attempts);
                 let ended = (run.state != State::Waiting).then_some(run.due);
-                Ok((RunPage { run, said, received, ended, is_queued, is_in_hand }, attempts))
+                let called_by = callers.get(&run.id).copied();
+                Ok((RunPage { run, said, received, ended, is_queued, is_in_hand, called_by }, attempts))
             })
             .collect()
     }

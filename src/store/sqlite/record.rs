@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::alarms;
+use super::called_runs;
 use super::claims::{give_back, open_lane};
 use super::memory;
 use super::owner::Owner;
@@ -10,6 +11,7 @@ use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, settle_aside, writ
 use super::sealing::seal_text;
 use super::statements::{Hot, Statements};
 use crate::model::answer::SealedAnswer;
+use crate::model::called;
 use crate::model::run::{Run, State};
 use crate::model::unfinished::Unfinished;
 use crate::secret::Key;
@@ -34,13 +36,20 @@ pub(super) fn record(sql: &Transaction, hot: &mut Statements, owner: &Owner, row
     let RecordRow { record: Record { run, answer, also, goes_on, .. }, .. } = row;
     let held = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3";
     // A repeated call changes nothing again.
-    if let Some(change) = also.as_ref().and_then(|also| also.memory.as_ref())
+    if let Some(also) = also.as_ref().filter(|also| also.memory.is_some() || also.calls.is_some())
         && sql.prepare_cached(held)?.exists(params![run.id, owner.epoch, run.turn])?
     {
-        if !memory::fits(sql, change)? {
-            return Ok(Recorded::Changed);
+        if let Some(change) = &also.memory {
+            if !memory::fits(sql, change)? {
+                return Ok(Recorded::Changed);
+            }
+            memory::change(sql, change)?;
         }
-        memory::change(sql, change)?;
+        if let Some(call) = &also.calls
+            && !called_runs::begin(sql, hot, run, call)?
+        {
+            return Ok(Recorded::Full);
+        }
     }
     let is_mine = match run.state {
         State::Waiting => wait(sql, owner, row, *goes_on)?,
@@ -55,6 +64,9 @@ pub(super) fn record(sql: &Transaction, hot: &mut Statements, owner: &Owner, row
     if let Some(failure) = also.as_ref().and_then(|also| also.failure.as_ref()) {
         alarms::report(sql, failure)?;
     }
+    if let Some(end) = also.as_ref().and_then(|also| also.ends.as_ref()) {
+        called_runs::tell(sql, run.id, end, ended_at(row))?;
+    }
     Ok(Recorded::Recorded)
 }
 
@@ -62,6 +74,8 @@ pub(super) fn record(sql: &Transaction, hot: &mut Statements, owner: &Owner, row
 fn wait(sql: &Transaction, owner: &Owner, row: &RecordRow, goes_on: bool) -> Sql<bool> {
     let run = &row.record.run;
     let by = if goes_on { owner.epoch } else { 0 };
+    let is_overtaken = !goes_on && called::is_waiting(&run.saved) && called_runs::has_news(sql, run)?;
+    let due = if is_overtaken { 0 } else { run.due.as_millisecond() };
     let settled = settled_at(sql, owner, run)?;
     let changed = sql
         .prepare_cached(
@@ -73,7 +87,7 @@ fn wait(sql: &Transaction, owner: &Owner, row: &RecordRow, goes_on: bool) -> Sql
             run.place.step,
             run.place.element,
             run.tried,
-            run.due.as_millisecond(),
+            due,
             run.forgiven,
             by,
             run.failed_at.map(|p| p.step),
@@ -110,8 +124,8 @@ fn settled_at(sql: &Transaction, owner: &Owner, run: &Run) -> Sql<Option<(u32, u
 
 /// The run has ended. Returns whether it was this owner's.
 fn end(sql: &Transaction, hot: &mut Statements, owner: &Owner, row: &RecordRow) -> Sql<bool> {
-    let RecordRow { record: Record { run, attempts: tries, .. }, attempts } = row;
-    let failed = run.state == State::Failed;
+    let RecordRow { record: Record { run, .. }, attempts } = row;
+    let failed = run.state.has_failed();
     let mine = params![run.id, owner.epoch, run.turn];
     let (mut once, mut saved): (Option<String>, String) = (None, "{}".to_owned());
     if failed {
@@ -138,7 +152,7 @@ fn end(sql: &Transaction, hot: &mut Statements, owner: &Owner, row: &RecordRow) 
         state: run.state,
         place: run.place,
         tried: run.tried,
-        at: tries.last().map_or(run.due, |a| a.at).as_millisecond(),
+        at: ended_at(row),
         saved: &saved,
         forgiven: run.forgiven,
         replays: run.replays,
@@ -149,6 +163,11 @@ fn end(sql: &Transaction, hot: &mut Statements, owner: &Owner, row: &RecordRow) 
     ended.insert(sql, hot)?;
     open_lane(sql, run.lane.as_deref())?;
     Ok(true)
+}
+
+/// When a run has ended.
+fn ended_at(row: &RecordRow) -> i64 {
+    row.record.attempts.last().map_or(row.record.run.due, |a| a.at).as_millisecond()
 }
 
 /// The first answer wins.

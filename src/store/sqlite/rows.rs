@@ -107,16 +107,15 @@ pub(super) fn write_saved(sql: &Transaction, run: &Run) -> Sql<()> {
         if is_unfinished {
             sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2 AND element = ?3")?
                 .execute(params![run.id, name, number])?;
+        } else if element.is_none_or(|n| n == 0) {
+            // It replaces what was saved under this name before.
+            sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run.id, name])?;
         }
         let value = match is_unfinished {
             true => run.unfinished.row(at).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?,
             false => at.of(&run.saved).cloned(),
         };
         let Some(value) = value else { continue };
-        if !is_unfinished && element.is_none_or(|n| n == 0) {
-            // It replaces what was saved under this name before.
-            sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run.id, name])?;
-        }
         sql.prepare_cached("INSERT OR REPLACE INTO saved (run, name, element, value) VALUES (?1, ?2, ?3, sealed(?4, 'saved'))")?
             .execute(params![run.id, name, number, json(&value)?])?;
     }
@@ -271,7 +270,7 @@ pub(super) fn end(sql: &Transaction, run: RunId, state: State, at: i64, last: &[
     )?
     .execute(params![run, state.word(), at, json(last)?])?;
     sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run])?;
-    if state != State::Failed {
+    if !state.has_failed() {
         sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run])?;
     }
     Ok(())

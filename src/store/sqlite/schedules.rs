@@ -22,7 +22,8 @@ pub(super) fn claim(sql: &Transaction, claimed: &Moment) -> Sql<bool> {
 pub(super) fn take_place(sql: &Transaction, event: i64, runs: &[NewRun], now: Timestamp) -> Sql<()> {
     for (run, lane) in runs.iter().filter_map(|run| Some((run, run.lane.as_deref()?))) {
         let text = "SELECT p.id, p.step, p.element, p.once FROM pending p JOIN event e ON e.seq = p.event
-                    WHERE p.lane = ?1 AND p.queued = 1 AND p.rule = ?2 AND p.event <> ?3 AND e.method = ?4";
+                    WHERE p.lane = ?1 AND p.queued = 1 AND p.rule = ?2 AND p.event <> ?3 AND e.method = ?4
+                    AND NOT EXISTS (SELECT 1 FROM call c WHERE c.run = p.id)";
         type Older = (RunId, Place, Option<String>);
         let read = |r: &Row| Ok((r.get(0)?, Place { step: r.get(1)?, element: r.get(2)? }, r.get(3)?));
         let older: Vec<Older> =

@@ -12,7 +12,7 @@ use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -157,6 +157,17 @@ CREATE TABLE silence (rule TEXT PRIMARY KEY, timing TEXT NOT NULL, last INTEGER,
     "
 CREATE TABLE memory (key TEXT PRIMARY KEY, value TEXT NOT NULL, until INTEGER) STRICT, WITHOUT ROWID;
 CREATE INDEX memory_until ON memory (until) WHERE until IS NOT NULL;
+",
+    // Which step of which run called a run, and whether it waits for its end.
+    "
+CREATE TABLE call (
+    run INTEGER PRIMARY KEY,
+    caller INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    element INTEGER NOT NULL,
+    awaited INTEGER NOT NULL
+) STRICT;
+CREATE INDEX call_caller ON call (caller, step, element);
 ",
 ];
 

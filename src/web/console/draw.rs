@@ -61,7 +61,7 @@ pub fn state(state: State) -> Markup {
         State::Done => ("good", "✓"),
         State::Handled => ("good", "✓"),
         State::Waiting => ("wait", "…"),
-        State::Failed => ("bad", "✗"),
+        State::Failed | State::FailedForCaller => ("bad", "✗"),
         State::Cancelled | State::Repeated => ("off", "–"),
     };
     html! { span.state.(class) { span aria-hidden="true" { (sign) } " " (state.word()) } }

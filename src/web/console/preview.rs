@@ -64,14 +64,14 @@ fn needs_an_answer(step: &StepPreview) -> bool {
 
 /// What the steps of one rule would do.
 pub fn steps(rule: &RulePreview, answers: Option<&[StepAnswer]>) -> Markup {
-    html! { ol.attempts { @for step in &rule.steps { (of_step(rule, step, answers)) } } }
+    html! { ol.attempts { @for step in &rule.steps { (of_step(step, answers)) } } }
 }
 
 /// The field for the answer of a step that later ones use, once for all of its calls.
-fn answer(rule: &RulePreview, step: &StepPreview, answers: Option<&[StepAnswer]>) -> Markup {
+fn answer(step: &StepPreview, answers: Option<&[StepAnswer]>) -> Markup {
     let Some(answers) = answers.filter(|_| step.saves && step.element.is_none_or(|element| element == 1)) else { return html! {} };
-    let given = answers.iter().find(|answer| *answer.rule == *rule.rule && answer.step == step.number);
-    let key = format!("{} {}", step.number, rule.rule);
+    let given = answers.iter().find(|answer| *answer.rule == *step.rule && answer.step == step.number);
+    let key = format!("{} {}", step.number, step.rule);
     html! {
         details.answer open[given.is_some()] {
             summary { "What if it answers …" }
@@ -96,8 +96,9 @@ pub fn answers(form: &[(String, String)]) -> Vec<StepAnswer> {
     pairs.collect()
 }
 
-fn of_step(rule: &RulePreview, step: &StepPreview, answers: Option<&[StepAnswer]>) -> Markup {
+fn of_step(step: &StepPreview, answers: Option<&[StepAnswer]>) -> Markup {
     let title = html! {
+        @if step.depth > 0 { span.hint { "in “" (draw::brief(&step.rule)) "” " } }
         strong { (step.number) ". " (draw::brief(step.title())) }
         @if let Some(element) = step.element { ", element " (element) }
     };
@@ -110,7 +111,7 @@ fn of_step(rule: &RulePreview, step: &StepPreview, answers: Option<&[StepAnswer]
             StepEffect::Failed { why } => li.bad { (title) " " span.outcome { "would fail" } (draw::block(why)) },
             StepEffect::Done { shown, failed } => li.good {
                 (title) (draw::block(shown))
-                (answer(rule, step, answers))
+                (answer(step, answers))
                 @if let Some(why) = failed { span.state.bad { "✗ would fail" } (draw::block(why)) }
             },
         }

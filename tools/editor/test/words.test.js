@@ -37,7 +37,7 @@ test("keys are those of the schema that are not there yet", () => {
   const rule = labels(`${RULE}    ‸`);
   assert.ok(rule.includes("then") && rule.includes("if") && !rule.includes("when") && !rule.includes("post"), rule.join());
   assert.equal(offered(`${RULE}    ‸`).find((one) => one.label === "then").info, "what to do, step by step");
-  assert.deepEqual(labels("rules:\n  A:\n    when: { ‸"), ["webhook", "method", "every", "at", "days", "failed", "silent", "for", "between_times", "on_days", "back", "cron"]);
+  assert.deepEqual(labels("rules:\n  A:\n    when: { ‸"), ["webhook", "method", "every", "at", "days", "failed", "silent", "for", "between_times", "on_days", "back", "called", "cron"]);
   assert.equal(applied("rules:\n  A:\n    when: ‸", "webhook"), "{ webhook: ");
 });
 

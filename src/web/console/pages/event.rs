@@ -138,6 +138,8 @@ fn drawn(ask: &Ask, told: &Explanation, run: &ExplainedRun) -> Markup {
                 (draw::state(run.state))
                 @match run.state {
                     State::Done | State::Handled => { " · " (number(run.steps, "step")) " in " (draw::took(run.took_ms)) },
+                    State::FailedForCaller if !run.step.is_empty() => { " at step " (run.step) },
+                    State::FailedForCaller => { " before its first step" },
                     State::Failed if run.step.is_empty() => { " before its first step" },
                     State::Failed => { " at step " (run.step) @if let Some(all) = &run.elements { (elements(all)) } },
                     State::Cancelled => { " at step " (run.step) },
@@ -147,6 +149,12 @@ fn drawn(ask: &Ask, told: &Explanation, run: &ExplainedRun) -> Markup {
                 @if run.replays > 0 { " · replayed " (number(run.replays as usize, "time")) }
             }
             @if !run.attempts.is_empty() { ol.attempts { @for attempt in &run.attempts { (tried(attempt)) } } }
+            @for called in &run.called {
+                div.called {
+                    p { "Step " (called.step) @if let Some(element) = called.element { ", element " (element) } " called " (draw::rule(ask, &called.run.rule)) ":" }
+                    (drawn(ask, told, &called.run))
+                }
+            }
             @if run.state == State::Failed { (draw::button(ask, &format!("/events/{id}/replay"), &[("rule", &run.rule)], words)) }
             @if run.state == State::Waiting { (draw::button(ask, &format!("/events/{id}/cancel"), &[("rule", &run.rule)], "Cancel this run")) }
         }
@@ -171,6 +179,7 @@ pub fn waits(wait: Option<&Wait>) -> Markup {
             Some(Wait::Retry { due, number }) => { "waits until " (draw::time(*due)) " for try " (number) },
             Some(Wait::Pause { due }) => { "waits until " (draw::time(*due)) ", because calls to its server are paused" },
             Some(Wait::Until { due }) => { "waits until " (draw::time(*due)) },
+            Some(Wait::Called) => { "waits for a rule that it called" },
             Some(Wait::Turn) => { "waits for its turn (one_at_a_time)" },
             Some(Wait::InHand) => { "is running" },
             Some(Wait::Worker) | None => { "is about to run" },
