@@ -8,7 +8,7 @@ WORKDIR /src
 # Build the dependencies first, so that a change to our own code does not rebuild them.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src docs tests/it benches && echo 'fn main() {}' | tee src/main.rs > tests/abilities.rs \
-    && touch src/lib.rs README.md tests/it/main.rs benches/limits.rs benches/load.rs benches/matching.rs \
+    && touch src/lib.rs README.md tests/it/main.rs benches/chart.rs benches/limits.rs benches/load.rs benches/matching.rs \
     && cargo build --release --locked --bin doorbell && rm -r src
 COPY src src
 COPY docs docs

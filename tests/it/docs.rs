@@ -6,6 +6,17 @@ use doorbell::expr::template::list::{EXAMPLE_BODY, HELPERS};
 
 use crate::harness::{Setup, project_folder};
 
+#[path = "../../benches/bench/chart.rs"]
+mod chart;
+
+#[test]
+fn the_chart_of_performance_shows_the_figures_beside_it() {
+    let read = |name: &str| std::fs::read_to_string(project_folder().join("docs").join(name)).unwrap();
+    let (figures, chart) = (read("performance.csv"), read("performance.svg"));
+    assert!(chart == chart::draw(&figures), "run `cargo bench --bench chart`");
+    assert_eq!(chart.matches("<circle").count(), figures.lines().count() - 1, "every figure is a point");
+}
+
 #[test]
 fn every_helper_does_what_its_example_says_and_is_in_the_docs() {
     let setup = Setup::new();
