@@ -107,7 +107,7 @@ pub(super) fn read_oauth2(item: &Item, known: &Names) -> Option<OAuth2> {
         });
         read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
     });
-    fields.done(&OAUTH2_WORDS, &[]);
+    fields.done(&OAUTH2_WORDS);
     Some(OAuth2 {
         token_url: token_url??,
         client_id: client_id??,
@@ -170,20 +170,17 @@ pub(super) fn read_aws(item: &Item, known: &Names) -> Option<Aws> {
     let access_key_id = fields.must("access_key_id").map(|item| read_text(&item, known));
     let secret_access_key = fields.must("secret_access_key").map(|item| read_secret(&item, known));
     let session_token = fields.may("session_token").map(|item| read_secret(&item, known));
-    fields.done(
-        &[
-            ("access_key", "access_key_id"),
-            ("key", "access_key_id"),
-            ("id", "access_key_id"),
-            ("accessKeyId", "access_key_id"),
-            ("secret_key", "secret_access_key"),
-            ("secret", "secret_access_key"),
-            ("secretAccessKey", "secret_access_key"),
-            ("token", "session_token"),
-            ("sessionToken", "session_token"),
-        ],
-        &[],
-    );
+    fields.done(&[
+        ("access_key", "access_key_id"),
+        ("key", "access_key_id"),
+        ("id", "access_key_id"),
+        ("accessKeyId", "access_key_id"),
+        ("secret_key", "secret_access_key"),
+        ("secret", "secret_access_key"),
+        ("secretAccessKey", "secret_access_key"),
+        ("token", "session_token"),
+        ("sessionToken", "session_token"),
+    ]);
     let header = |secret: Option<Secret>, item: &Item| -> Option<Option<Secret>> {
         match secret {
             Some(secret) if !secret.reveal().bytes().all(|b| b.is_ascii_graphic()) => {

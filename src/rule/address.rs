@@ -157,22 +157,19 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     if let Some(answer) = fields.may("answer") {
         read_answer(&answer, &mut address, known);
     }
-    fields.done(
-        &[
-            ("secret", "write `verify:` with the sender's name and the secret"),
-            ("token", "write `verify:` with the sender's name and the secret"),
-            ("when", "an address says only who may call it; rules are under `rules:`, with a name"),
-            ("then", "an address says only who may call it; rules are under `rules:`, with a name"),
-            ("if", "an address says only who may call it; rules are under `rules:`, with a name"),
-            ("auth", "verify"),
-            ("methods", "method"),
-            ("response", "answer"),
-            ("rate_limit", "limit"),
-            ("allow", "allow_from"),
-            ("ips", "allow_from"),
-        ],
-        &[],
-    );
+    fields.done(&[
+        ("secret", "write `verify:` with the sender's name and the secret"),
+        ("token", "write `verify:` with the sender's name and the secret"),
+        ("when", "an address says only who may call it; rules are under `rules:`, with a name"),
+        ("then", "an address says only who may call it; rules are under `rules:`, with a name"),
+        ("if", "an address says only who may call it; rules are under `rules:`, with a name"),
+        ("auth", "verify"),
+        ("methods", "method"),
+        ("response", "answer"),
+        ("rate_limit", "limit"),
+        ("allow", "allow_from"),
+        ("ips", "allow_from"),
+    ]);
     (guarded && item.errors() == errors).then_some(address)
 }
 
@@ -250,7 +247,7 @@ fn read_answer(item: &Item, address: &mut Address, known: &Names) -> Option<()> 
     };
     let body = fixed_body(&mut fields, item, known)?;
     let headers = fields.may("headers").map(|i| read_headers(&i, known)).unwrap_or_default();
-    fields.done(&[("body", "json"), ("body", "text"), ("body", "write `json:` or `text:`")], &[]);
+    fields.done(&[("body", "json"), ("body", "text"), ("body", "write `json:` or `text:`")]);
     let (vault, saved) = (known.lookup.vault(), Map::new());
     let nobody = Event::nobody();
     let scope = Scope::new(&nobody, &vault, Value::Null, &[], &saved);

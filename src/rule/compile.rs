@@ -84,7 +84,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
         item.problem(format!("a rule can have at most {} steps", MAX_STEPS)).at_key().label("split it into two rules").add();
     }
     let tests = fields.may("tests").map(|i| test::read(&i)).unwrap_or_default();
-    fields.done(&RULE_WORDS, &[]);
+    fields.done(&RULE_WORDS);
     let rule = Rule {
         name: name.into(),
         enabled: enabled.unwrap_or(true),

@@ -98,30 +98,27 @@ fn one(item: &Item, way: Option<Way>, known: &Names) -> Option<Connection> {
             None
         }
     };
-    fields.done(
-        &[
-            ("host", "smtp"),
-            ("server", "smtp"),
-            ("url", "smtp"),
-            ("username", "user"),
-            ("pass", "password"),
-            ("sender", "from"),
-            ("oauth", "oauth2"),
-            ("token_url", "write it under `oauth2:`"),
-            ("client_id", "write it under `oauth2:`"),
-            ("sigv4", "aws"),
-            ("access_key_id", "write it under `aws:`"),
-            ("sign", "signs"),
-            ("hmac", "signs"),
-            ("signature", "signs"),
-            ("verify", "signs"),
-            ("standard_webhooks", "write it under `signs:`"),
-            ("custom", "write it under `signs:`"),
-            ("bearer", "write `auth: { bearer: … }` in the step"),
-            ("basic", "write `auth: { basic: … }` in the step"),
-        ],
-        &[],
-    );
+    fields.done(&[
+        ("host", "smtp"),
+        ("server", "smtp"),
+        ("url", "smtp"),
+        ("username", "user"),
+        ("pass", "password"),
+        ("sender", "from"),
+        ("oauth", "oauth2"),
+        ("token_url", "write it under `oauth2:`"),
+        ("client_id", "write it under `oauth2:`"),
+        ("sigv4", "aws"),
+        ("access_key_id", "write it under `aws:`"),
+        ("sign", "signs"),
+        ("hmac", "signs"),
+        ("signature", "signs"),
+        ("verify", "signs"),
+        ("standard_webhooks", "write it under `signs:`"),
+        ("custom", "write it under `signs:`"),
+        ("bearer", "write `auth: { bearer: … }` in the step"),
+        ("basic", "write `auth: { basic: … }` in the step"),
+    ]);
     connection
 }
 

@@ -256,7 +256,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
             fields.lacks("rules", "this file has neither `rules:` nor `webhooks:`", label);
         }
     }
-    fields.done(&TOP_WORDS, &[]);
+    fields.done(&TOP_WORDS);
     webhooks
 }
 

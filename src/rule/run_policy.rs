@@ -79,7 +79,7 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
         }
         Some(within)
     });
-    fields.done(&[("field", "value"), ("key", "value"), ("for", "within")], &[]);
+    fields.done(&[("field", "value"), ("key", "value"), ("for", "within")]);
     Some(OncePer { field: field??, within: within.unwrap_or(Some(ONCE_WITHIN))? })
 }
 

@@ -24,7 +24,9 @@ pub fn reserved_names() -> impl Iterator<Item = &'static str> {
 /// Whether users may choose this word as a name.
 pub fn check_name(name: &str, item: &Item) -> Option<()> {
     if reserved_names().any(|ours| ours == name) {
-        item.problem(format!("`{name}` is a reserved word")).label("choose another name").write(&format!("my_{name}")).add();
+        let is_helper = HELPERS.iter().any(|helper| helper.name == name);
+        let message = if is_helper { format!("`{name}` is the name of a helper") } else { format!("`{name}` is a reserved word") };
+        item.problem(message).label("choose another name").write(&format!("my_{name}")).add();
         return None;
     }
     let good =
@@ -113,7 +115,7 @@ fn read_words(item: &Item, known: &Names) -> Option<WordTable> {
     let entries = fields.must("map").and_then(|map| map.entries("a table of words"));
     let map = entries.and_then(|all| all.into_iter().map(|(key, item)| Some((key, word(&item)?))).collect::<Option<Vec<_>>>());
     let otherwise = fields.may("else").map(|item| word(&item));
-    fields.done(&[("default", "else"), ("otherwise", "else")], &[]);
+    fields.done(&[("default", "else"), ("otherwise", "else")]);
     Some(WordTable { of: of?, map: map?, otherwise: otherwise.map_or(Some(None), |word| word.map(Some))? })
 }
 

@@ -212,7 +212,7 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
         fields.may("else");
     }
     if found.is_some() {
-        fields.done(&STEP_FIELDS, &[]);
+        fields.done(&STEP_FIELDS);
     } else {
         fields.rest();
     }

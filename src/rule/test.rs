@@ -110,7 +110,7 @@ fn one(item: &Item) -> Option<Test> {
         remembered.insert(key, plain(&value)?);
     }
     let expect = fields.must("expect").and_then(|i| read_expect(&i));
-    fields.done(&[("given", "send"), ("then", "expect"), ("reply", "replies"), ("memory", "remembered")], &[]);
+    fields.done(&[("given", "send"), ("then", "expect"), ("reply", "replies"), ("memory", "remembered")]);
     Some(Test { name: name?, send: send?, replies: replies?, remembered, expect: expect?, path: item.path.clone() })
 }
 
@@ -202,7 +202,7 @@ fn read_send(item: &Item) -> Option<Sending> {
             _ => Body::File(value.text()?),
         };
     }
-    fields.done(&[("body", "write `json:`, `form:`, `text:` or `file:`"), ("header", "headers")], &[]);
+    fields.done(&[("body", "write `json:`, `form:`, `text:` or `file:`"), ("header", "headers")]);
     Some(send)
 }
 
@@ -221,11 +221,11 @@ fn read_reply(item: &Item) -> Option<Reply> {
                 .add();
         }
         fields.may("headers");
-        fields.done(&[], &[]);
+        fields.done(&[]);
         return read_rows(&rows).map(|body| Reply { to: Asks::Rows, status, headers: Vec::new(), body });
     }
     let headers = fields.may("headers").and_then(|i| texts(&i, "`headers:`")).unwrap_or_default();
-    fields.done(&[("body", "write `json:` or `text:`")], &[]);
+    fields.done(&[("body", "write `json:` or `text:`")]);
     let body = match (json, text) {
         (Some(json), _) => plain(&json)?,
         (_, Some(text)) => Value::String(text.text()?),
@@ -286,7 +286,7 @@ fn read_expected(item: &Item) -> Option<Expected> {
     if found.is_none() && !fields.left().any(|_| true) {
         item.problem("the expected action is missing").label("begin with its verb, such as `- post: https://…`").add();
     }
-    fields.done(&[("body", "write `json:`, `form:` or `text:`"), ("url", "write `post: https://…`")], &[]);
+    fields.done(&[("body", "write `json:`, `form:` or `text:`"), ("url", "write `post: https://…`")]);
     let (verb, _, what) = found?;
     Some(Expected { verb: verb.to_owned(), what, fields: wanted, path: item.path.clone() })
 }

@@ -200,7 +200,7 @@ fn read_one(one: &Item, starts: &mut Starts, schedules: &mut Vec<(Schedule, Stri
             draft.one_level_out().label("write it one level further out").add();
         }
     }
-    when.done(&FOREIGN, &[]);
+    when.done(&FOREIGN);
 }
 
 /// Reads `called: true`.

@@ -35,15 +35,12 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
     let secret = fields.must("secret");
     let scheme = read_scheme(&mut fields, item);
     let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known).filter(|h| h.is_safe(&i)));
-    fields.done(
-        &[
-            ("header", "write `signature: { from: header:Name }`"),
-            ("hash", "algorithm"),
-            ("tolerance", "write it under `timestamp:`"),
-            ("name", NAME_OUTSIDE),
-        ],
-        &[],
-    );
+    fields.done(&[
+        ("header", "write `signature: { from: header:Name }`"),
+        ("hash", "algorithm"),
+        ("tolerance", "write it under `timestamp:`"),
+        ("name", NAME_OUTSIDE),
+    ]);
     let (scheme, secret) = (scheme?, secret?);
     let handshake = handshake.map_or(Some(beside), |h| h.map(Some))?;
     let id = scheme.id.iter().map(Location::field).collect();
@@ -201,7 +198,7 @@ pub(super) fn read_scheme(fields: &mut Fields, item: &Item) -> Option<SignatureS
     };
     let list = inner.may("list").map(|i| i.text());
     let encoding = inner.may("encoding").map_or(Some(Encoding::Hex), |i| word(&i, &Encoding::WORDS));
-    inner.done(&[("header", "write `from: header:Name`"), ("prefix", "write `format: \"prefix={sig}\"`")], &[]);
+    inner.done(&[("header", "write `from: header:Name`"), ("prefix", "write `format: \"prefix={sig}\"`")]);
     let (signed, time, id, claims) = (signed?, time?, id?, claims?);
     if signed.has_time() && time.is_none() {
         item.problem("`{ts}` is signed, but nothing shows where to find it").label("write `timestamp: { from: header:Name }`").add();
@@ -209,6 +206,12 @@ pub(super) fn read_scheme(fields: &mut Fields, item: &Item) -> Option<SignatureS
     }
     if signed.has_id() && id.is_empty() {
         item.problem("`{id}` is signed, but nothing shows where to find it").label("write `id: header:Name`").add();
+        return None;
+    }
+    if let Some(item) = signed_item.as_ref().filter(|_| signed.signs()) {
+        item.problem("`{hmac_hex(…)}` is only for handshakes")
+            .label("remove it from `signed:`; `algorithm:` says how all of it is signed")
+            .add();
         return None;
     }
     if algorithm?.is_digest() && !signed.is_secret() {
@@ -275,6 +278,6 @@ fn read_time(item: &Item) -> Option<Time> {
     let unit = fields.may("unit").map_or(Some(Unit::Seconds), |i| word(&i, &Unit::WORDS));
     let optional = fields.may("optional").map_or(Some(false), |i| i.flag());
     let tolerance = fields.may("tolerance").map_or(Some(TOLERANCE), |i| i.whole(0, 86_400));
-    fields.done(&[("header", "write `from: header:Name`")], &[]);
+    fields.done(&[("header", "write `from: header:Name`")]);
     Some(Time { from: from?, unit: unit?, tolerance: Duration::from_secs(tolerance?), optional: optional? })
 }

@@ -107,7 +107,7 @@ impl Handshake {
         let hands_over = fields.may("hands_over").map(|i| read_place(&i));
         let reply =
             fields.may("reply").map_or(Some(Reply { status: 200, headers: Vec::new(), body: ReplyBody::Nothing }), |i| read_reply(&i));
-        fields.done(&[("text", "write `reply: { text: … }`"), ("json", "write `reply: { json: … }`"), ("answer", "reply")], &[]);
+        fields.done(&[("text", "write `reply: { text: … }`"), ("json", "write `reply: { json: … }`"), ("answer", "reply")]);
         let (when, signed) = (when?, signed?);
         if when.is_empty() {
             item.problem("`handshake:` does not show which requests are handshakes")
@@ -390,6 +390,6 @@ fn read_reply(item: &Item) -> Option<Reply> {
             return None;
         }
     };
-    fields.done(&[("header", "headers"), ("body", "write `text:` or `json:`")], &[]);
+    fields.done(&[("header", "headers"), ("body", "write `text:` or `json:`")]);
     Some(Reply { status: status? as u16, headers, body })
 }

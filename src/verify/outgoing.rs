@@ -52,7 +52,7 @@ pub fn read_signs(item: &Item, known: &Names) -> Option<Arc<dyn Signer>> {
     let mut fields = item.fields("`signs:`")?;
     let (standard, custom) = (fields.may(STANDARD), fields.may("custom"));
     let is_unknown = fields.left().next().is_some();
-    fields.done(&[("secret", STANDARD), ("hmac", "custom"), ("webhooks", STANDARD), ("svix", STANDARD)], &[]);
+    fields.done(&[("secret", STANDARD), ("hmac", "custom"), ("webhooks", STANDARD), ("svix", STANDARD)]);
     match (standard, custom) {
         (Some(secret), None) => {
             let scheme = senders::all().iter().find(|sender| sender.name == STANDARD)?.scheme.clone();
@@ -78,15 +78,12 @@ fn read_custom(item: &Item, known: &Names) -> Option<Arc<dyn Signer>> {
     let mut fields = item.fields("`custom:`")?;
     let secret = fields.must("secret");
     let scheme = read_scheme(&mut fields, item);
-    fields.done(
-        &[
-            ("header", "write `signature: { from: header:Name }`"),
-            ("hash", "algorithm"),
-            ("tolerance", "write it under `timestamp:`"),
-            ("handshake", "remove it: only who verifies calls answers a handshake"),
-        ],
-        &[],
-    );
+    fields.done(&[
+        ("header", "write `signature: { from: header:Name }`"),
+        ("hash", "algorithm"),
+        ("tolerance", "write it under `timestamp:`"),
+        ("handshake", "remove it: only who verifies calls answers a handshake"),
+    ]);
     let (secret, scheme) = (secret?, scheme?);
     let id = scheme.id.first().and_then(Location::header_name).map(str::to_owned);
     OutgoingSignature::of("a custom scheme", scheme, item)?.with(&secret, id.as_deref(), known)
@@ -113,12 +110,6 @@ impl OutgoingSignature {
         }
         if scheme.signed.has_verify_token() {
             return refused("`{verify_token}` is only for handshakes", "remove it from `signed:`");
-        }
-        if scheme.signed.signs() {
-            return refused(
-                "`{hmac_hex(…)}` is only for handshakes",
-                "remove it from `signed:`; `algorithm:` says how all of it is signed",
-            );
         }
         const ONLY_HEADERS: &str = "write each place as header:Name";
         let Some(to) = scheme.from.first().and_then(Location::header_name).map(str::to_owned) else {

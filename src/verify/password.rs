@@ -77,7 +77,7 @@ impl Scheme for Basic {
         let mut fields = item.fields("`basic:`")?;
         let user = fields.must("user").and_then(|i| i.text());
         let password = fields.must("password").and_then(|i| read_secret(&i, known));
-        fields.done(&[("username", "user"), ("pass", "password"), ("name", NAME_OUTSIDE)], &[]);
+        fields.done(&[("username", "user"), ("pass", "password"), ("name", NAME_OUTSIDE)]);
         let both = format!("{}:{}", user?, password?.reveal());
         let value = Secret::new(base64::engine::general_purpose::STANDARD.encode(both));
         Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Basic"), value }))
@@ -110,7 +110,7 @@ impl Scheme for Token {
         let header = fields.must("header").and_then(|i| i.text());
         let value = fields.must("value").and_then(|i| read_secret(&i, known));
         let name = if header.is_some() { NAME_OUTSIDE } else { "header" };
-        fields.done(&[("name", name), ("secret", "value"), ("token", "value")], &[]);
+        fields.done(&[("name", name), ("secret", "value"), ("token", "value")]);
         Some(Guard::of(Expected { header: header?.to_ascii_lowercase(), scheme: None, value: value? }))
     }
 }

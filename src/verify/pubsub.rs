@@ -40,7 +40,7 @@ impl Scheme for PubSub {
                 let mut fields = item.fields("`google_pubsub:`")?;
                 let email = fields.must("email").and_then(|i| read_text(&i, known));
                 let audience = fields.may("audience").map(|i| read_text(&i, known));
-                fields.done(&[("service_account", "email"), ("aud", "audience"), ("name", NAME_OUTSIDE)], &[]);
+                fields.done(&[("service_account", "email"), ("aud", "audience"), ("name", NAME_OUTSIDE)]);
                 (email?, audience.map_or(Some(None), |a| a.map(Some))?)
             }
             _ => (read_text(item, known)?, None),

@@ -69,7 +69,7 @@ fn sender(item: &Item, known: &Names) -> Option<Sender> {
     let note = text(fields.may("note")).unwrap_or_default();
     let scheme = read_scheme(&mut fields, item);
     let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known));
-    fields.done(&[], &[]);
+    fields.done(&[]);
     Some(Sender {
         name,
         title,
@@ -98,7 +98,7 @@ impl Sender {
         let mut fields = item.fields("a sender")?;
         let secret = fields.must("secret");
         let token = if wants_token { fields.may("verify_token").map(|i| read_secret(&i, known)) } else { None };
-        fields.done(&[("token", "secret"), ("key", "secret"), ("name", NAME_OUTSIDE)], &[]);
+        fields.done(&[("token", "secret"), ("key", "secret"), ("name", NAME_OUTSIDE)]);
         let guarding = Guarding { scheme: &self.scheme, handshake: self.handshake.as_ref(), who: &self.title, public_url };
         guarding.read(&secret?, token.map_or(Some(None), |t| t.map(Some))?, known)
     }

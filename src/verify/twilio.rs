@@ -54,7 +54,7 @@ impl Scheme for Twilio {
                 let mut fields = item.fields("`twilio:`")?;
                 let tokens = fields.must("secret").and_then(|i| secrets(&i, known));
                 let shared_keys = fields.may("shared_key").map(|i| secrets(&i, known));
-                fields.done(&[("token", "did you mean `secret`?"), ("auth_token", "did you mean `secret`?"), ("name", NAME_OUTSIDE)], &[]);
+                fields.done(&[("token", "did you mean `secret`?"), ("auth_token", "did you mean `secret`?"), ("name", NAME_OUTSIDE)]);
                 (tokens?, shared_keys.map_or(Some(Vec::new()), |keys| keys)?)
             }
             _ => (secrets(item, known)?, Vec::new()),

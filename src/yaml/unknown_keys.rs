@@ -8,15 +8,11 @@ use crate::text::nearest::nearest;
 
 impl Fields<'_> {
     /// Reports the keys that no code has asked for. `instead` has words of other tools, each with our key for it, or with a
-    /// sentence; `later` has words that are planned.
-    pub fn done(self, instead: &[(&str, &str)], later: &[&str]) {
+    /// sentence.
+    pub fn done(self, instead: &[(&str, &str)]) {
         let absent: Vec<&str> = self.known.iter().copied().filter(|k| !self.has(k)).collect();
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };
-            if later.contains(&key.as_str()) {
-                here.problem(format!("`{key}:` is not available yet")).label("remove it for now").unknown_in(&self.item.path).add();
-                continue;
-            }
             if let Some(plain) = visible(key) {
                 here.problem("this name contains an invisible or curly character, as in text pasted from a document")
                     .propose(format!("type the line again by hand, or write `{plain}`"), &plain)

@@ -100,7 +100,7 @@ impl Attached {
                 None
             }
         };
-        fields.done(&[("path", "file"), ("filename", "name"), ("content", "base64"), ("content_type", "type")], &[]);
+        fields.done(&[("path", "file"), ("filename", "name"), ("content", "base64"), ("content_type", "type")]);
         Some(Self { source: source?, name: name.map_or(Some(None), |n| n.map(Some))?, kind: kind.map_or(Some(None), |k| k.map(Some))? })
     }
 

@@ -37,7 +37,7 @@ pub(super) fn read_auth(item: &Item, known: &Names) -> Option<Auth> {
     let of_connections = |word: &'static str| (word, "write the account under `connections:`, and its name after `using:` in the step");
     let words = [("token", "bearer"), ("api_key", "bearer"), of_connections("oauth2"), of_connections("oauth"), of_connections("aws")];
     let is_unknown = words.iter().any(|(word, _)| item.node.has(word));
-    fields.done(&words, &[]);
+    fields.done(&words);
     match (basic, bearer) {
         (Some(basic), None) => read_basic(&basic, known),
         (None, Some(bearer)) => {
@@ -78,7 +78,7 @@ fn read_basic(item: &Item, known: &Names) -> Option<Auth> {
         doubt::always_secret(&i, password.fixed());
         Some(password)
     });
-    fields.done(&[("username", "user"), ("name", "user"), ("pass", "password")], &[]);
+    fields.done(&[("username", "user"), ("name", "user"), ("pass", "password")]);
     Some(Auth::Basic(user?, password?))
 }
 
