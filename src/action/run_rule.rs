@@ -8,22 +8,19 @@ use serde_json::{Map, Value, json};
 use super::attempt_context::AttemptContext;
 use super::contract::{Action, CalledRule, Effect, EffectView, Kind, Performing};
 use super::world::World;
-use crate::expr::field::{Field, Root};
+use crate::expr::field::{Field, Root, Values};
 use crate::expr::names::{Names, StartedBy};
 use crate::expr::scope::Scope;
 use crate::expr::template::data::Data;
 use crate::expr::template::{Destination, Unrendered};
-use crate::model::called::{LARGEST, RuleCall, shown};
+use crate::model::called::{LARGEST, RuleCall, brief, shown};
 use crate::model::outcome::Outcome;
-use crate::text::printable::short;
 use crate::text::word::{Shape, Word};
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;
 
 const RUN_RULE: &str = "run_rule";
 const RETURN: &str = "return";
-/// The most characters of a value in the history.
-const MOST_SHOWN: usize = 60;
 
 pub struct RunRule;
 pub struct Return;
@@ -127,6 +124,15 @@ struct Running {
     is_awaited: bool,
 }
 
+impl Running {
+    /// In a dry run: what it gives that depends on answers which are not known.
+    fn unknown(&self, scope: &Scope) -> Vec<(String, String)> {
+        let Data::Map(entries) = &self.input else { return Vec::new() };
+        let depends_on = |data: &Data| data.value(scope).ok().and_then(|_| scope.take_unknown());
+        entries.iter().filter_map(|(name, data)| Some((name.clone(), depends_on(data)?))).collect()
+    }
+}
+
 impl Action for Running {
     fn fields(&self) -> Vec<&Field> {
         self.input.fields()
@@ -139,7 +145,8 @@ impl Action for Running {
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let input = value_of(&self.input, scope, "given to another rule", &self.path)?;
-        Ok(Box::new(Called(RuleCall { rule: self.name.clone(), input, is_awaited: self.is_awaited })))
+        let unknown = if scope.take_unknown().is_some() { self.unknown(scope) } else { Vec::new() };
+        Ok(Box::new(Called(RuleCall { rule: self.name.clone(), input, is_awaited: self.is_awaited, unknown })))
     }
 }
 
@@ -229,7 +236,7 @@ struct Returned(Value);
 
 impl Returned {
     fn outcome(&self) -> Outcome {
-        let said = format!("returned {}", short(&shown(&self.0), MOST_SHOWN));
+        let said = format!("returned {}", brief(&self.0));
         Outcome::Returned { said, value: self.0.clone() }
     }
 }

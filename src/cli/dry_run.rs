@@ -225,6 +225,9 @@ fn write_unindented(out: &mut impl Write, step: &StepPreview) -> io::Result<()> 
         }
         StepEffect::Depends { trace } => write!(out, "  {number}. {}  would run if this is true:\n{}", step.title(), aligned(trace, 8)),
         StepEffect::Skipped { trace } => write!(out, "  {number}. {}  would be skipped\n{}", step.title(), aligned(trace, 8)),
+        // These two continue the lines of the step that calls the rule.
+        StepEffect::NotCalled { trace } => write!(out, "       would not run:\n{}", aligned(trace, 9)),
+        StepEffect::CalledIf { trace } => write!(out, "       would run if this is true:\n{}", aligned(trace, 9)),
         StepEffect::Empty { why } => writeln!(out, "  {number}. {}  nothing to do: {why}", step.title()),
         StepEffect::Failed { why } => writeln!(out, "  {number}. {}  would fail\n       {why}", step.title()),
         StepEffect::Done { shown, failed } => {

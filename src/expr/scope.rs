@@ -9,6 +9,7 @@ use std::cell::{Cell, OnceCell};
 
 use serde_json::{Map, Value};
 
+use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, Root, Values};
 use crate::expr::template::data::Data;
 use crate::expr::word_table::WordTable;
@@ -50,12 +51,19 @@ type Named<'a> = (&'a SetName, Option<u32>);
 /// A value of `set:`, and which unknown answer it depends on.
 type WorkedOut = (Result<Option<Value>, String>, Option<usize>);
 
-/// In a dry run: a step that was not performed, so that its answer is not known.
+/// In a dry run: a value that is not known, because a step was not performed.
 pub struct NotDone {
-    /// The name from its `save_as:`.
-    pub name: String,
-    /// Its number as shown to people.
+    pub what: NotKnown,
+    /// The number of the step, as shown to people.
     pub step: String,
+}
+
+/// Which value that is.
+pub enum NotKnown {
+    /// What is saved under this name.
+    Saved(String),
+    /// What another rule gives under this name.
+    Given(String),
 }
 
 /// The names of one run.
@@ -168,6 +176,11 @@ impl<'a> Scope<'a> {
         data.gives_date() || named.is_some_and(|field| matches!(&field.root, Root::Named(name) if of_name(name)))
     }
 
+    /// The first of the values that are not known for which this holds.
+    fn not_known(&self, is_it: impl Fn(&NotKnown) -> bool) -> Option<usize> {
+        self.not_done.iter().position(|one| is_it(&one.what))
+    }
+
     /// What an earlier step saved under this name.
     fn saved(&self, name: &str) -> Option<&Value> {
         saved_at(self.saved, name, self.each.map(|each| (each, self.place.element)))
@@ -208,7 +221,13 @@ impl Values for Scope<'_> {
     fn stand_in(&self, field: &Field) -> Option<Value> {
         let unknown = match &field.root {
             // In a loop, a step may not have been reached for this element.
-            Root::Named(name) => self.not_done.iter().position(|one| one.name == *name).filter(|_| self.saved(name).is_some()),
+            Root::Named(name) => {
+                self.not_known(|what| matches!(what, NotKnown::Saved(one) if one == name)).filter(|_| self.saved(name).is_some())
+            }
+            Root::Input => match field.parts().first() {
+                Some(PathPart::Name(name)) => self.not_known(|what| matches!(what, NotKnown::Given(one) if one == name)),
+                _ => self.not_known(|what| matches!(what, NotKnown::Given(_))),
+            },
             Root::Item => self.unknown_item,
             _ => None,
         };

@@ -10,9 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::place::Place;
 use super::saved::SavedAt;
+use crate::text::printable::short;
 
 /// How many rules can be running inside each other, below the one that an event started.
 pub const MOST_NESTED: u32 = 8;
+/// The most characters of a result in the history.
+const MOST_SHOWN: usize = 60;
 /// The largest values that are given to a called rule and returned, in bytes of JSON.
 pub const LARGEST: usize = 1_000_000;
 /// When a run is due that waits for another one.
@@ -34,6 +37,8 @@ pub struct RuleCall {
     pub input: Value,
     /// Whether the caller waits for the end.
     pub is_awaited: bool,
+    /// In a dry run: the names in the input whose values are not known, each with the step on whose answer it depends.
+    pub unknown: Vec<(String, String)>,
 }
 
 /// What a called run knows about its call.
@@ -181,6 +186,11 @@ pub fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => sorted(other).to_string(),
     }
+}
+
+/// The same, cut, for the history.
+pub fn brief(value: &Value) -> String {
+    short(&shown(value), MOST_SHOWN)
 }
 
 /// What a step saves about the rule that it called: `value` is missing if nothing was returned.

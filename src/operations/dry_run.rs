@@ -157,6 +157,10 @@ pub enum StepEffect {
     Depends { trace: Vec<TraceLine> },
     /// Its `if:` is false.
     Skipped { trace: Vec<TraceLine> },
+    /// The rule that it calls would not run, because its `if:` is false.
+    NotCalled { trace: Vec<TraceLine> },
+    /// Whether that rule runs depends on an answer that is not known; the next ones show what it would do.
+    CalledIf { trace: Vec<TraceLine> },
     /// Its `for_each` has no elements.
     Empty { why: String },
     /// It cannot be rendered.
@@ -244,6 +248,8 @@ impl Previewer<'_> {
             What::Unknown(of) => StepEffect::Unknown { of },
             What::Depends(trace) => StepEffect::Depends { trace },
             What::Skipped(trace) => StepEffect::Skipped { trace },
+            What::NotCalled(trace) => StepEffect::NotCalled { trace },
+            What::CalledIf(trace) => StepEffect::CalledIf { trace },
             What::Empty(why) => StepEffect::Empty { why: strike(&why) },
             What::Failed(why, _) => StepEffect::Failed { why: strike(&why) },
             What::Effect { shown, failed, .. } => StepEffect::Done { shown: strike(&shown), failed: failed.as_deref().map(strike) },

@@ -179,7 +179,7 @@ fn tried(rule: &Arc<Rule>, events: &[&Event], webhooks: &Webhooks, ruleset: &Rul
                     reached[n].0 += 1;
                     texts[n] = numbers_as_text(view, &event);
                 }
-                What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}
+                What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::NotCalled(_) | What::CalledIf(_) | What::Empty(_) => {}
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::action::memory::DryMemory;
 use crate::expr::condition::Truth;
 use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::field::Values;
-use crate::expr::scope::NotDone;
+use crate::expr::scope::{NotDone, NotKnown};
 use crate::expr::template::Unrendered;
 use crate::model::called::{self, MOST_NESTED, RuleCall};
 use crate::model::event::Event;
@@ -46,6 +46,10 @@ pub enum What {
     Unknown(String),
     /// Its `if:` is false.
     Skipped(Vec<TraceLine>),
+    /// The rule that it calls would not run, because its `if:` is false.
+    NotCalled(Vec<TraceLine>),
+    /// Whether that rule runs depends on an answer that is not known; what follows shows what it would do.
+    CalledIf(Vec<TraceLine>),
     /// Its `for_each` has no elements.
     Empty(String),
     /// It cannot be rendered; the second says which text of it, if that is known.
@@ -86,7 +90,18 @@ pub fn all_dry_steps_of<'r>(followed: Followed<'r>, event: &Event, replies: &mut
 fn follow<'r>(followed: Followed<'r>, event: &Event, replies: &mut dyn Replies, goes_on: bool) -> (Vec<DryStep<'r>>, State) {
     let Followed { ruleset, rule, start, given } = followed;
     let memory = replies.remembered();
-    let mut walk = Walk { ruleset, rule, depth: 0, memory, event, replies, goes_on, not_done: Vec::new(), dry_steps: Vec::new() };
+    let mut walk = Walk {
+        ruleset,
+        rule,
+        depth: 0,
+        event,
+        replies,
+        goes_on,
+        memory,
+        not_done: Vec::new(),
+        returns_unknown: false,
+        dry_steps: Vec::new(),
+    };
     let run = walk.follow(start, given);
     (walk.dry_steps, run.state)
 }
@@ -100,8 +115,10 @@ struct Walk<'r, 'a> {
     /// Whether what cannot be rendered is left out, instead of ending the run.
     goes_on: bool,
     memory: DryMemory,
-    /// The steps whose replies are not known.
+    /// The values that are not known, because they depend on replies.
     not_done: Vec<NotDone>,
+    /// Whether what the rule returns is not known.
+    returns_unknown: bool,
     dry_steps: Vec<DryStep<'r>>,
 }
 
@@ -123,22 +140,37 @@ impl<'r> Walk<'r, '_> {
     }
 
     /// What a step makes of the rule that it calls; the steps of that one come next.
-    fn call(&mut self, call: RuleCall, run: &Run) -> Outcome {
-        let RuleCall { rule: name, input, is_awaited } = call;
-        let did_not = |why: String| Outcome::Done(Success { said: why, output: Some(called::result(None)), ..Success::default() });
+    fn call(&mut self, step: &'r Step, number: Option<usize>, call: RuleCall, run: &Run) -> Outcome {
+        let RuleCall { rule: name, mut input, is_awaited, unknown } = call;
+        let returned = |value: Option<Value>| Outcome::Done(Success { output: Some(called::result(value)), ..Success::default() });
         let Some(rule) = self.ruleset.rule(&name).filter(|rule| rule.is_callable && rule.enabled) else {
             return Outcome::failed(format!("the rule `{name}` cannot be called"));
         };
         if self.depth >= MOST_NESTED {
             return Outcome::failed(format!("rules call each other more than {MOST_NESTED} deep here"));
         }
+        // A placeholder takes the place of what is missing.
+        unknown.iter().for_each(|(name, _)| drop(input.as_object_mut().and_then(|given| given.remove(name))));
         let id = format!("{}-{}-{}-{}", rule.name, self.depth, run.place.step, run.place.element);
         let own = run.saved.get(NOW).filter(|now| now.is_string());
         let given = called::given(input, is_awaited, self.depth + 1, id, own.or(run.given().and_then(|given| given.now)));
         let saved = [given.clone()].into_iter().collect();
-        let Some(started) = rule.start(&rule.scope(self.event, &self.ruleset.vault, &saved)) else {
-            return did_not(format!("`{name}` would not run: its `if` is not true"));
+        let not_done: Vec<NotDone> = unknown.into_iter().map(|(name, step)| NotDone { what: NotKnown::Given(name), step }).collect();
+        let vault = &self.ruleset.vault;
+        // Each use has a budget of its own.
+        let scope = || rule.scope(self.event, vault, &saved).not_done(&not_done);
+        let depends = matches!(rule.condition.truth(&scope()), Ok(Truth::Depends(_)));
+        let start = if depends { Some(0) } else { rule.start(&scope()).map(|started| started.step) };
+        let trace = || trace::explain(&rule.condition, &scope(), vault, true);
+        let Some(start) = start else {
+            let trace = trace();
+            self.show(step, number, What::NotCalled(trace));
+            return returned(None);
         };
+        if depends {
+            let trace = trace();
+            self.show(step, number, What::CalledIf(trace));
+        }
         let mut inner = Walk {
             ruleset: self.ruleset,
             rule,
@@ -147,15 +179,21 @@ impl<'r> Walk<'r, '_> {
             replies: &mut *self.replies,
             goes_on: self.goes_on,
             memory: std::mem::take(&mut self.memory),
-            not_done: Vec::new(),
+            not_done,
+            returns_unknown: depends,
             dry_steps: std::mem::take(&mut self.dry_steps),
         };
-        let end = inner.follow(started.step, Some(given));
+        let end = inner.follow(start, Some(given));
+        let is_unknown = inner.returns_unknown;
         (self.memory, self.dry_steps) = (inner.memory, inner.dry_steps);
+        if is_unknown {
+            self.has_no_answer(step);
+        }
         match end.state {
             _ if !is_awaited => Outcome::Done(Success::default()),
-            State::Failed => Outcome::failed(format!("`{name}` would fail")),
-            _ => Outcome::Done(Success { output: Some(called::result(called::returned(&end.saved).cloned())), ..Success::default() }),
+            State::Failed if !depends => Outcome::failed(format!("`{name}` would fail")),
+            _ if is_unknown => returned(None),
+            _ => returned(called::returned(&end.saved).cloned()),
         }
     }
 
@@ -226,9 +264,13 @@ impl<'r> Walk<'r, '_> {
                 return (if depends || self.goes_on { Outcome::Skipped(why) } else { Outcome::failed(why) }, count);
             }
         };
-        match self.done(step, run, number, effect.as_ref()) {
+        let is_unknown = scope.take_unknown().is_some();
+        let outcome = self.done(step, run, number, effect.as_ref());
+        let ends = matches!(outcome, Outcome::Stopped(_) | Outcome::Returned { .. });
+        self.returns_unknown |= ends && (depends || is_unknown);
+        match outcome {
             // Whether the run ends here is not known, so what would follow is shown, too.
-            Outcome::Stopped(said) if depends => (Outcome::Skipped(said), count),
+            Outcome::Stopped(said) | Outcome::Returned { said, .. } if depends => (Outcome::Skipped(said), count),
             outcome => (outcome, count),
         }
     }
@@ -251,7 +293,7 @@ impl<'r> Walk<'r, '_> {
             Outcome::Calls(call) => {
                 let at = self.dry_steps.len();
                 self.shown(step, run, number, effect, Outcome::Done(Success::default()));
-                let outcome = self.call(*call, run);
+                let outcome = self.call(step, number, *call, run);
                 if let (Outcome::Failed { why, .. }, Some(DryStep { what: What::Effect { failed, .. }, .. })) =
                     (&outcome, self.dry_steps.get_mut(at))
                 {
@@ -279,7 +321,7 @@ impl<'r> Walk<'r, '_> {
 
     /// What a step would save is not known.
     fn has_no_answer(&mut self, step: &Step) {
-        self.not_done.extend(step.save_as.iter().map(|name| NotDone { name: name.clone(), step: step.number.clone() }));
+        self.not_done.extend(step.save_as.iter().map(|name| NotDone { what: NotKnown::Saved(name.clone()), step: step.number.clone() }));
     }
 
     fn show(&mut self, step: &'r Step, element: Option<usize>, what: What) {

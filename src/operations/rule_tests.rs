@@ -92,7 +92,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
         match step.what {
             What::Effect { view, .. } => views.push(view),
             What::Failed(why, _) => anyhow::bail!("step {} ({}) would fail: {why}", step.step.number, step.step.title()),
-            What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}
+            What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::NotCalled(_) | What::CalledIf(_) | What::Empty(_) => {}
         }
     }
     Ok(views)
@@ -183,7 +183,7 @@ impl Stage<'_> {
                     let whose = if dry_step.depth > 0 { format!(" of `{}`", dry_step.rule.name) } else { String::new() };
                     failed.push(format!("    step {} ({}){whose} would fail: {why}\n", dry_step.step.number, dry_step.step.title()))
                 }
-                What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}
+                What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::NotCalled(_) | What::CalledIf(_) | What::Empty(_) => {}
             }
         }
         let same = got.len() == test.expect.len() && got.iter().zip(&test.expect).all(|(g, e)| compared(e, g).iter().all(|(l, r)| l == r));

@@ -39,6 +39,8 @@ fn calls(rule: &Rule) -> impl Iterator<Item = CalledRule<'_>> {
 fn look_at_name(rule: &Rule, item: &Item, called: CalledRule, known: &BTreeMap<&str, (&Rule, &Item)>, names: &HashSet<&str>) {
     let (name, place) = (called.name, item.at(called.path));
     match known.get(name) {
+        // Calling itself is a circle, which is reported as one.
+        Some((other, _)) if other.name == rule.name => {}
         Some((other, _)) if !other.is_callable => {
             let draft = place.problem(format!("other rules cannot call `{name}`")).together();
             draft.label(format!("add `{{ called: true }}` to the `when:` of `{name}`")).add();

@@ -37,16 +37,6 @@ fn has(form: &str, name: &str, value: &str) -> bool {
     form_urlencoded::parse(form.as_bytes()).any(|(n, v)| n == name && v == value)
 }
 
-/// What a run says once it has ended.
-fn said(setup: &Setup, event: &str) -> String {
-    let mut said = String::new();
-    until("the run has ended", || {
-        said = setup.printed(&["explain", event]);
-        (said.contains("✓ A") || said.contains("✗ A")) && !said.contains("… A")
-    });
-    said
-}
-
 fn log(doorbell: &Doorbell) -> String {
     doorbell.log.lock().unwrap().clone()
 }
@@ -92,15 +82,15 @@ fn a_token_is_renewed_before_it_ends_and_when_it_is_not_accepted_any_more() {
     });
     let setup = setup(&api, &tokens, "      client_auth: body\n");
     let doorbell = setup.serve();
-    assert!(said(&setup, &doorbell.deliver("/a", "{\"n\":1}")).contains("✓ A"));
+    assert!(setup.explained(&doorbell.deliver("/a", "{\"n\":1}")).contains("✓ A"));
     assert!(has(&tokens.calls()[0].body, "client_secret", "client-s3cr3t") && tokens.calls()[0].header("authorization").is_empty());
     std::thread::sleep(Duration::from_millis(1_000));
-    assert!(said(&setup, &doorbell.deliver("/a", "{\"n\":2}")).contains("✓ A"));
+    assert!(setup.explained(&doorbell.deliver("/a", "{\"n\":2}")).contains("✓ A"));
     let sent: Vec<String> = api.calls().iter().map(|call| call.header("authorization").to_owned()).collect();
     assert_eq!(sent, ["Bearer t0ken-number-1", "Bearer t0ken-number-2"], "the first one was not sent after its time");
     // Somebody revokes the token: the same try goes on with a new one.
     newest.fetch_add(1, Ordering::SeqCst);
-    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":3}"));
+    let shown = setup.explained(&doorbell.deliver("/a", "{\"n\":3}"));
     assert!(shown.contains("✓ A") && !shown.contains("retry") && !shown.contains("answered 401"), "{shown}");
     let calls = api.calls();
     assert_eq!(calls.len(), 4);
@@ -115,8 +105,8 @@ fn a_new_token_that_is_not_accepted_either_makes_the_step_fail() {
     let api = Target::new(&[&json(200, "{\"said\":\"yes\"}"), &json(401, "{\"error\":\"no\"}")]);
     let setup = setup(&api, &tokens, "");
     let doorbell = setup.serve();
-    assert!(said(&setup, &doorbell.deliver("/a", "{\"n\":1}")).contains("✓ A"));
-    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":2}"));
+    assert!(setup.explained(&doorbell.deliver("/a", "{\"n\":1}")).contains("✓ A"));
+    let shown = setup.explained(&doorbell.deliver("/a", "{\"n\":2}"));
     assert!(shown.contains("✗ A") && shown.contains("answered 401: {\"error\":\"no\"}"), "{shown}");
     assert_eq!((tokens.calls().len(), api.calls().len()), (2, 3));
 }
@@ -137,7 +127,7 @@ fn files_are_sent_and_saved_whole_when_a_token_is_renewed_on_the_way() {
     );
     setup.write("rules/rules.yaml", &rules);
     let doorbell = setup.serve();
-    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":1}"));
+    let shown = setup.explained(&doorbell.deliver("/a", "{\"n\":1}"));
     assert!(shown.contains("✓ A") && !shown.contains("retry"), "{shown}");
     assert_eq!(setup.output("two.json"), "{\"line\":\"GET /two HTTP/1.1\",\"size\":0}");
     let calls = api.calls();
@@ -164,10 +154,10 @@ fn nobody_sees_a_token_or_a_secret_not_even_if_a_server_repeats_it() {
     assert!(shown.contains("\n     using: crm\n") || shown.contains("using: crm"), "{shown}");
     assert!(tokens.calls().is_empty(), "a dry run asks for no token");
     let doorbell = setup.serve();
-    let first = said(&setup, &doorbell.deliver("/a", "{\"n\":1}"));
+    let first = setup.explained(&doorbell.deliver("/a", "{\"n\":1}"));
     assert!(first.contains("✓ A") && first.contains("crm: 127.0.0.1 answered 503 (server_error: "), "{first}");
     assert_eq!(setup.output("done.txt"), "1 Bearer ***\n");
-    let second = said(&setup, &doorbell.deliver("/a", "{\"n\":2}"));
+    let second = setup.explained(&doorbell.deliver("/a", "{\"n\":2}"));
     assert!(second.contains("answered 400: {\"you\":\"Bearer ***\"}"), "{second}");
     for text in [shown, first, second, log(&doorbell)] {
         assert!(!text.contains("t0ken") && !text.contains("s3cr3t"), "{text}");
@@ -274,7 +264,7 @@ fn a_crash_after_a_new_refresh_token_was_given_loses_nothing() {
     until("the token is used", || !api.calls().is_empty());
     doorbell.kill();
     let _doorbell = setup.serve();
-    assert!(said(&setup, &event).contains("✓ A"));
+    assert!(setup.explained(&event).contains("✓ A"));
     let calls = tokens.server.calls();
     assert_eq!(calls.len(), 2);
     assert!(has(&calls[1].body, "refresh_token", "r3fresh-1"), "{}", calls[1].body);
@@ -303,7 +293,7 @@ fn an_account_that_was_closed_holds_its_runs_until_somebody_logs_in_again() {
     setup.write(".env", "CRM_REFRESH=right-r3fresh\n");
     doorbell.reload();
     for event in &events {
-        assert!(said(&setup, event).contains("✓ A"));
+        assert!(setup.explained(event).contains("✓ A"));
     }
     let health = setup.printed(&["health", "--listen", &doorbell.address]);
     assert!(!health.contains("look after"), "{health}");
@@ -327,7 +317,7 @@ fn a_token_server_that_fails_or_is_slow_is_asked_again_and_one_that_refuses_is_n
     let rules = RULES.replace("API", &api.address).replace("first_wait", "timeout: 1 second\n        first_wait");
     setup.write("rules/rules.yaml", &rules);
     let doorbell = setup.serve();
-    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":1}"));
+    let shown = setup.explained(&doorbell.deliver("/a", "{\"n\":1}"));
     assert!(shown.contains("✓ A") && shown.contains("crm: 127.0.0.1 answered 500"), "{shown}");
     assert!(shown.contains("crm: no token from 127.0.0.1: the connection was interrupted"), "{shown}");
     assert!(shown.contains("crm: no token within "), "{shown}");
@@ -337,7 +327,7 @@ fn a_token_server_that_fails_or_is_slow_is_asked_again_and_one_that_refuses_is_n
     let refusing = Target::new(&[&json(400, "{\"error\":\"invalid_scope\"}")]);
     write(&setup, &api, &refusing, "      scope: none-such\n");
     let doorbell = setup.serve();
-    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":2}"));
+    let shown = setup.explained(&doorbell.deliver("/a", "{\"n\":2}"));
     assert!(shown.contains("✗ A") && shown.contains("failed: crm: 127.0.0.1 answered 400 (invalid_scope)"), "{shown}");
     let shown = setup.printed(&["check", "--online", "--allow-network", "127.0.0.0/8"]);
     assert!(
@@ -368,7 +358,7 @@ fn a_refresh_token_that_could_not_be_saved_is_not_asked_for() {
     });
     assert!(tokens.server.calls().is_empty());
     std::fs::remove_file(setup.path("data/tokens")).unwrap();
-    assert!(said(&setup, &event).contains("✓ A"));
+    assert!(setup.explained(&event).contains("✓ A"));
     assert_eq!(tokens.server.calls().len(), 1);
 }
 
@@ -393,7 +383,7 @@ fn a_refresh_token_that_the_disk_does_not_take_is_saved_before_anything_else() {
     });
     assert!(api.calls().is_empty(), "the token is not used before");
     std::fs::remove_file(setup.path("data/tokens")).unwrap();
-    assert!(said(&setup, &event).contains("✓ A"));
+    assert!(setup.explained(&event).contains("✓ A"));
     assert_eq!((tokens.calls().len(), api.calls()[0].header("authorization")), (1, "Bearer t0ken-1"));
     assert!(stored(&setup)[0].1.contains("r3fresh-1"));
 }

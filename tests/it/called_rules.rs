@@ -289,15 +289,18 @@ fn crashes_of_tasks_before_and_after_a_record_repeat_and_lose_nothing() {
 }
 
 /// A rule whose part is a rule of its own.
-const SHOWN: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Order:\n    when: { webhook: /a }\n    then:\n      - run_rule: Ship\n        with: { number: \"{{ body.n }}\" }\n        save_as: shipped\n      - append: out.log\n        text: \"{{ shipped.value }}\"\n    tests:\n      - name: it ships\n        send: { json: { n: 7 } }\n        replies: [{ json: { id: A7 } }]\n        expect:\n          - post: https://ship.example.com/parcels\n            json: { number: 7 }\n          - append: out.log\n            text: \"A7\\n\"\n      - name: what is given can be expected, too\n        send: { json: { n: 7 } }\n        expect:\n          - run_rule: Ship\n            with: { number: 7 }\n          - post: https://ship.example.com/parcels\n  Ship:\n    when: { called: true }\n    if: { input.number: { over: 5 } }\n    then:\n      - post: https://ship.example.com/parcels\n        json: { number: \"{{ input.number }}\" }\n        save_as: made\n      - return: \"{{ made.body.id }}\"\n    tests:\n      - name: a parcel\n        send: { input: { number: 8 } }\n        replies: [{ json: { id: B8 } }]\n        expect:\n          - post: https://ship.example.com/parcels\n            json: { number: 8 }\n          - return: B8\n      - name: too small\n        send: { input: { number: 1 } }\n        expect: nothing\n";
+const SHOWN: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Order:\n    when: { webhook: /a }\n    then:\n      - run_rule: Ship\n        with: { number: \"{{ body.n }}\" }\n        save_as: shipped\n      - append: out.log\n        text: \"{{ shipped.value }}\"\n    tests:\n      - name: it ships\n        send: { json: { n: 7 } }\n        replies: [{ json: { id: A7 } }]\n        expect:\n          - post: https://ship.example.com/parcels\n            json: { number: 7 }\n          - append: out.log\n            text: A7\n      - name: what is given can be expected, too\n        send: { json: { n: 7 } }\n        replies: [{ json: { id: A7 } }]\n        expect:\n          - run_rule: Ship\n            with: { number: 7 }\n          - post: https://ship.example.com/parcels\n          - append: out.log\n  Ship:\n    when: { called: true }\n    if: { input.number: { over: 5 } }\n    then:\n      - post: https://ship.example.com/parcels\n        json: { number: \"{{ input.number }}\" }\n        save_as: made\n      - return: \"{{ made.body.id }}\"\n    tests:\n      - name: a parcel\n        send: { input: { number: 8 } }\n        replies: [{ json: { id: B8 } }]\n        expect:\n          - post: https://ship.example.com/parcels\n            json: { number: 8 }\n          - return: B8\n      - name: too small\n        send: { input: { number: 1 } }\n        expect: nothing\n";
 
 #[test]
 fn tests_and_try_and_list_show_what_called_rules_do() {
     let setup = Setup::with(SHOWN);
+    let passed = "✓ Order: it ships\n✓ Order: what is given can be expected, too\n✓ Ship: a parcel\n✓ Ship: too small\n\n4 tests passed\n";
+    assert_eq!(setup.printed(&["test"]), passed);
+    setup.write("rules/rules.yaml", &SHOWN.replace("with: { number: 7 }", "with: { number: 9 }"));
+    let differs = "✗ Order: what is given can be expected, too\n    rules/rules.yaml:21:9\n      expected                                                 got\n      run_rule: Ship                                           run_rule: Ship\n    ≠ with: {\"number\":9}                                       with: {\"number\":7}\n";
     let tested = setup.printed(&["test"]);
-    assert!(tested.contains("1 of 4 tests failed") || tested.contains("1 failed"), "{tested}");
-    // The second one expects a part only: the last effect is missing.
-    assert!(tested.contains("what is given can be expected, too") && tested.contains("append: out.log"), "{tested}");
+    assert!(tested.contains(differs) && tested.ends_with("3 tests passed, 1 failed\n"), "{tested}");
+    setup.write("rules/rules.yaml", SHOWN);
     setup.write("order.json", "{\"n\": 7}");
     setup.write("reply.json", "{\"id\": \"A7\"}");
     let shown = setup.printed(&["try", "order.json", "--path", "/a", "--reply", "reply.json"]);
@@ -306,10 +309,45 @@ fn tests_and_try_and_list_show_what_called_rules_do() {
     assert!(shown.contains("        2. return  A7\n  2. append  out.log\n"), "{shown}");
     setup.write("small.json", "{\"n\": 1}");
     let shown = setup.printed(&["try", "small.json", "--path", "/a"]);
-    assert!(!shown.contains("https://ship"), "{shown}");
+    let not_called = "  1. run_rule  Ship\n       number: 1\n       would not run:\n         input.number over 5  NO, it was 1\n  2. append  would fail\n";
+    assert!(shown.contains(not_called), "{shown}");
     let listed = setup.printed(&["list"]);
     assert!(listed.contains("When a webhook arrives at /a, then run the rule \"Ship\" and add a line to out.log"), "{listed}");
     assert!(listed.contains("When another rule calls it, if input.number is over 5, then"), "{listed}");
+}
+
+/// A rule that is given the answer of a call, and decides with it.
+const DEPENDS: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Order:\n    when: { webhook: /a }\n    then:\n      - get: https://shop.example.com/stock\n        save_as: stock\n      - run_rule: Warn\n        with: { left: \"{{ stock.body.left }}\", sku: \"{{ body.sku }}\" }\n        save_as: warned\n      - log: \"told {{ warned.value }}\"\n  Warn:\n    when: { called: true }\n    if: { input.left: { under: 3 } }\n    then:\n      - log: \"{{ input.sku }}, only {{ input.left }}\"\n      - return: \"yes\"\n        if: { input.left: 0 }\n      - return: \"no\"\n";
+
+#[test]
+fn what_depends_on_an_answer_that_is_not_known_is_not_decided_in_called_rules_either() {
+    let setup = Setup::with(DEPENDS);
+    setup.write("order.json", "{\"sku\": \"MUG\"}");
+    setup.write("reply.json", "{\"left\": 2}");
+    let depends = "✓ Order  would run
+  1. get  https://shop.example.com/stock
+  2. run_rule  Warn
+       left: ‹stock.body.left›
+       sku: MUG
+       would run if this is true:
+         input.left under 3  depends on the answer of step 1; pass --reply to try it
+        1. log  MUG, only ‹input.left›
+        2. return  would run if this is true:
+              input.left is 0  depends on the answer of step 1; pass --reply to try it
+        2. return  yes
+        3. return  no
+  3. log  told ‹warned.value›
+
+Nothing was sent or written.
+";
+    assert_eq!(setup.printed(&["try", "order.json", "--path", "/a"]), depends);
+    let known = setup.printed(&["try", "order.json", "--path", "/a", "--reply", "reply.json"]);
+    assert!(
+        known.contains("        1. log  MUG, only 2\n") && known.ends_with("  3. log  told no\n\nNothing was sent or written.\n"),
+        "{known}"
+    );
+    // Nor does `check` say that it would fail with such an event.
+    assert_eq!(setup.printed(&["check", "--with", "order.json"]), "2 rules in 1 file: valid\n");
 }
 
 #[test]

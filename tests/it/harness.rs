@@ -114,7 +114,17 @@ impl Setup {
         String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
     }
 
-    /// The same for a command that asks questions, with the lines that somebody types.
+    /// What `explain` says once no rule of an event is at work any more: each has run, or has failed.
+    pub fn explained(&self, event: &str) -> String {
+        let mut said = String::new();
+        until("the runs have ended", || {
+            said = self.printed(&["explain", event]);
+            ["  ✓ ", "  ✗ "].iter().any(|end| said.contains(end)) && !said.contains("  … ")
+        });
+        said
+    }
+
+    /// What a command prints that asks questions, with the lines that somebody types.
     pub fn answered(&self, arguments: &[&str], lines: &str) -> String {
         let mut command = self.command(arguments);
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());

@@ -4,16 +4,6 @@ use ring::{digest, hmac};
 
 use crate::harness::{ReceivedCall, Setup, Target, json, until};
 
-/// What a run says once it has ended.
-fn said(setup: &Setup, event: &str) -> String {
-    let mut said = String::new();
-    until("the run has ended", || {
-        said = setup.printed(&["explain", event]);
-        (said.contains("✓ A") || said.contains("✗ A")) && !said.contains("… A")
-    });
-    said
-}
-
 const SIGNED: &str = "webhooks:\n  /a: { verify: none }\nconnections:\n  partner: { signs: { standard_webhooks: \"{{ secret.PARTNER }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - post: http://API/in?x=ü\n        json: { text: \"{{ body.text }}\" }\n        using: partner\n";
 
 #[test]
@@ -27,7 +17,7 @@ fn another_doorbell_accepts_what_is_signed_and_nothing_that_was_changed() {
     let sender = Setup::with(&SIGNED.replace("API", &receiving.address)).env("PARTNER", secret);
     let doorbell = sender.serve();
     let event = doorbell.deliver("/a", "{\"text\":\"Grüße\"}");
-    let shown = said(&sender, &event);
+    let shown = sender.explained(&event);
     assert!(shown.contains("✓ A"), "{shown}");
     until("it has arrived", || receiver.output("got.txt").starts_with("Grüße "));
     drop(doorbell);
@@ -35,7 +25,7 @@ fn another_doorbell_accepts_what_is_signed_and_nothing_that_was_changed() {
     let target = Target::new(&[&json(503, ""), &json(200, "{}")]);
     sender.write("rules/rules.yaml", &SIGNED.replace("API", &target.address).replace("using", "first_wait: 1 second\n        using"));
     let doorbell = sender.serve();
-    assert!(said(&sender, &doorbell.deliver("/a", "{\"text\":\"b\"}")).contains("✓ A"));
+    assert!(sender.explained(&doorbell.deliver("/a", "{\"text\":\"b\"}")).contains("✓ A"));
     let calls = target.calls();
     for call in &calls {
         assert_eq!(call.header("webhook-id"), call.header("idempotency-key"));
@@ -72,7 +62,7 @@ fn one_connection_logs_in_and_another_one_signs() {
         "connections:\n  seal:\n    signs:\n      custom:\n        secret: \"{{ secret.PARTNER }}\"\n        algorithm: hmac-sha256\n        signature: { from: \"header:X-Seal\", format: \"t={ts},v1={sig}\" }\n        signed: \"{ts}.{header:Authorization}.{body}\"\n        timestamp: { from: signature }\n",
     );
     let doorbell = setup.serve();
-    assert!(said(&setup, &doorbell.deliver("/a", "{\"n\":1}")).contains("✓ A"));
+    assert!(setup.explained(&doorbell.deliver("/a", "{\"n\":1}")).contains("✓ A"));
     let call = api.calls().remove(0);
     assert_eq!(call.header("authorization"), "Bearer t0ken");
     let (time, signature) = call.header("x-seal").strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
@@ -116,7 +106,7 @@ fn a_call_to_aws_is_signed_with_its_query_its_body_and_its_session() {
     .env("AWS", "wJalrXUtnFEMI/K7MDENG")
     .env("SESSION", "s3ssion-token");
     let doorbell = setup.serve();
-    let shown = said(&setup, &doorbell.deliver("/a", "{\"n\":\"1*\"}"));
+    let shown = setup.explained(&doorbell.deliver("/a", "{\"n\":\"1*\"}"));
     assert!(shown.contains("✓ A"), "{shown}");
     let call = api.calls().remove(0);
     assert_eq!(call.line, "POST /1234/orders?a=1%2A&b=x%20y HTTP/1.1");

@@ -17,10 +17,6 @@ use crate::model::saved::NOW;
 use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started, UNDECIDED};
 use crate::store::contract::{NewCall, NewRun};
-use crate::text::printable::short;
-
-/// The most characters of a result in the history.
-const MOST_SHOWN: usize = 60;
 
 /// Why a rule that would run does not.
 pub const TOO_MANY_RUNS: &str = "this event has so many runs that no other rule can be run for it";
@@ -34,7 +30,7 @@ pub async fn begin(
     watchdog: &Arc<Watchdog>,
     now: Timestamp,
 ) -> (Outcome, Option<Box<NewCall>>) {
-    let RuleCall { rule: name, input, is_awaited } = call;
+    let RuleCall { rule: name, input, is_awaited, .. } = call;
     let rule = match callable(in_force, &name) {
         Ok(rule) => rule,
         Err(why) => return (Outcome::failed(why), None),
@@ -102,7 +98,7 @@ pub fn outcome_of(end: CallEnd) -> Outcome {
     match how {
         How::Returned(value) => {
             let said = match &value {
-                Some(value) => format!("`{rule}` returned {}", short(&called::shown(value), MOST_SHOWN)),
+                Some(value) => format!("`{rule}` returned {}", called::brief(value)),
                 None => format!("`{rule}` has run"),
             };
             Outcome::Done(Success { said, output: Some(called::result(value)), ..Success::default() })

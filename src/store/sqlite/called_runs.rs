@@ -84,6 +84,11 @@ pub(super) fn names(sql: &Transaction, run: RunId, mark: &str) -> Sql<Vec<String
     sql.prepare_cached(text)?.query_map(params![run, mark, end], |r| r.get(0))?.collect()
 }
 
+/// Whether a run has saved something under a name.
+pub(super) fn is_saved(sql: &Transaction, run: RunId, name: &str) -> Sql<bool> {
+    sql.prepare_cached("SELECT 1 FROM saved WHERE run = ?1 AND name = ?2")?.exists(params![run, name])
+}
+
 /// Forgets what a run has saved under a name.
 pub(super) fn forget(sql: &Transaction, run: RunId, name: &str) -> Sql<()> {
     sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run, name]).map(drop)

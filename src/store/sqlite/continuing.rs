@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::called_runs::{forget, names};
+use super::called_runs::{forget, is_saved, names};
 use super::claims::{claim, is_queued};
 use super::rows::{Sql, keep_last_attempts};
 use crate::model::called::{self, WAITS};
@@ -48,7 +48,6 @@ fn continue_called(sql: &Transaction, caller: RunId, now: i64) -> Sql<()> {
         let read = |r: &Row| Ok((r.get(0)?, r.get(1)?));
         let found: Option<(RunId, Option<String>)> =
             sql.prepare_cached(text)?.query_row(params![caller, place.step, place.element], read).optional()?;
-        let is_told = sql.prepare_cached("SELECT 1 FROM saved WHERE run = ?1 AND name = ?2")?;
         let ended = called::ended_name(place);
         match found {
             Some((_, None)) => {}
@@ -56,7 +55,7 @@ fn continue_called(sql: &Transaction, caller: RunId, now: i64) -> Sql<()> {
                 forget(sql, caller, &ended)?;
                 continue_failed(sql, run, now)?;
             }
-            _ if { is_told }.exists(params![caller, ended])? => {}
+            _ if is_saved(sql, caller, &ended)? => {}
             // It was cancelled, or has been deleted: the step calls the rule again.
             _ => forget(sql, caller, &name)?,
         }

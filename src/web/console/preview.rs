@@ -59,7 +59,7 @@ fn of_rule(rule: &RulePreview, answers: Option<&[StepAnswer]>) -> Markup {
 
 /// Whether it is not known what a step would do, because the answer of an earlier one is not.
 fn needs_an_answer(step: &StepPreview) -> bool {
-    matches!(step.what, StepEffect::Unknown { .. } | StepEffect::Depends { .. })
+    matches!(step.what, StepEffect::Unknown { .. } | StepEffect::Depends { .. } | StepEffect::CalledIf { .. })
 }
 
 /// What the steps of one rule would do.
@@ -107,6 +107,8 @@ fn of_step(step: &StepPreview, answers: Option<&[StepAnswer]>) -> Markup {
             StepEffect::Unknown { of } => li.wait { (title) " depends on the answer of step " (of) ", which is not known here" },
             StepEffect::Depends { trace } => li.wait { (title) " would run if this is true:" (draw::trace(trace)) },
             StepEffect::Skipped { trace } => li.off { (title) " would be skipped" (draw::trace(trace)) },
+            StepEffect::NotCalled { trace } => li.off { (title) ": the rule would not run" (draw::trace(trace)) },
+            StepEffect::CalledIf { trace } => li.wait { (title) ": the rule would run if this is true:" (draw::trace(trace)) },
             StepEffect::Empty { why } => li.off { (title) " has nothing to do: " (draw::text(why)) },
             StepEffect::Failed { why } => li.bad { (title) " " span.outcome { "would fail" } (draw::block(why)) },
             StepEffect::Done { shown, failed } => li.good {
